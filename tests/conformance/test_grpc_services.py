@@ -1,4 +1,4 @@
-"""What every gRPC service must do; a new one is found by its import, and needs no line here but to be asked about."""
+"""Requirements of every gRPC service; a new one is found by its import, and only needs an example request here."""
 
 import hashlib
 import socket
@@ -27,12 +27,12 @@ SERVICES = sorted(Service.registered)
 METHODS = [f"/{name}/{method.name}" for name in SERVICES for method in pool().FindServiceByName(name).methods]
 PUBLIC = {f"/{name}/{method}" for name, kind in Service.registered.items() for method in kind.public}
 KEY = (("x-api-key", "secret"),)
-GARBLED = b"\x0a\xff\x01x"  # a field that claims to be longer than the message
+GARBLED = b"\x0a\xff\x01x"  # a field whose declared length exceeds the message
 
 
 @asynccontextmanager
 async def connect(models: Path, **settings: object) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to a server of its own."""
+    """A channel to a new server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -51,7 +51,7 @@ def keys(tmp_path: Path) -> str:
 
 
 async def ask(channel: grpc.aio.Channel, path: str, data: bytes = b"", **options: Any) -> grpc.StatusCode:
-    """How a call of one message ends, or OK as soon as it is answered."""
+    """Return the status of a call with one message, OK as soon as a response arrives."""
     call = channel.stream_stream(path)(iter([data]), **options)
     try:
         answer = await call.read()
@@ -88,7 +88,8 @@ async def test_what_is_no_message_is_never_the_servers_error(
 ) -> None:
     async with connect(models) as channel:
         code = await ask(channel, path, GARBLED)
-    assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OK)  # whose requests have no fields don't look
+    # methods whose requests have no fields don't read them, and so succeed
+    assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OK)
     assert "Traceback" not in caplog.text
 
 
@@ -103,7 +104,7 @@ async def test_health_knows_every_service(models: Path, name: str) -> None:
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """A service that nobody knew, for as long as the test lasts."""
+    """Register a new service during the test."""
     text = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
     file = descriptor_pb2.FileDescriptorProto(name="trial_echo.proto", package="trial", syntax="proto3")
     for name in ("Said", "Echoed"):

@@ -1,4 +1,4 @@
-"""What every protocol over HTTP must do; a new one is a line in `danmatte.api.protocols`."""
+"""Requirements of every HTTP protocol; a new one only has to be listed in `danmatte.api.protocols`."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ __all__ = ["models"]
 
 
 def list_routes(kind: type[HttpProtocol], models: Path) -> set[tuple[str, str]]:
-    """Method and path of each route, names without their patterns."""
+    """Return method and path of each route, with path parameters without their patterns."""
     repository = Repository(models, lambda found: FakeEngine(found.manifest))
     matting = Matting(workers=1, max_pixels=1)
     requests = Requests(repository, Admission(queue=1, in_flight=1, deadline_s=1), matting, LiveCalls(1))
@@ -73,7 +73,7 @@ def test_no_two_share_a_prefix() -> None:
 
 
 class SizeRoutes(HttpProtocol):
-    """A trial: how many bytes a body has, from within a request."""
+    """A test protocol that returns the size of a body."""
 
     tag = ("size", "a trial")
     prefixes = (("/trial/size", "size"),)

@@ -1,4 +1,4 @@
-"""A server's life: many at once, too many, callers who leave, a stop signal."""
+"""Life cycle of a server: concurrent requests, overload, cancelled requests, and signals."""
 
 import asyncio
 import contextlib
@@ -112,14 +112,14 @@ async def test_a_held_loop_is_noticed() -> None:
 
 
 async def until(condition) -> None:
-    """Waits for a condition, at most a few seconds."""
+    """Wait for a condition, at most a few seconds."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 
 def post(address: str, body: bytes) -> tuple[int, dict]:
-    """Status, and the refusal if it is one."""
+    """Return the status, and the error if it is one."""
     request = Request(f"{address}/v1/mattes", body, {"Content-Type": "image/jpeg"})
     try:
         with urlopen(request, timeout=20) as answer:
@@ -136,7 +136,7 @@ async def test_sigterm_answers_what_was_accepted_and_exits_with_zero(
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\nConnection: close\r\n\r\n"
-    writer.write(head.encode() + jpeg[:100])  # accepted: it has begun
+    writer.write(head.encode() + jpeg[:100])  # accepted, because its body has begun
     await writer.drain()
     await asyncio.sleep(0.3)
     server.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Work that goes on beside whoever started it."""
+"""Background tasks."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ async def test_what_nobody_awaits_is_done_all_the_same() -> None:
 
     async def work() -> None:
         await asyncio.sleep(0)
-        gc.collect()  # a task that nobody keeps may be freed here
+        gc.collect()  # a task without a reference may be freed here
         done.set()
 
     tasks.start(work())

@@ -39,7 +39,7 @@ def test_an_interrupt_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys:
 @pytest.mark.parametrize("arguments", [["schema"], ["check-config"]], ids=["at the end", "at a line"])
 def test_who_stops_reading_is_no_error(arguments: list[str]) -> None:
     reading, writing = os.pipe()
-    os.close(reading)  # as `| head -1` does in the end
+    os.close(reading)  # as `| head -1` does when it ends
     command = [sys.executable, "-m", "danmatte", *arguments]
     with os.fdopen(writing, "w") as stopped:
         ended = subprocess.run(command, check=False, stdout=stopped, stderr=subprocess.PIPE, env=read_environment())

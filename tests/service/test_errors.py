@@ -1,4 +1,4 @@
-"""The tree of errors is the one that is drawn."""
+"""The exceptions match the tree in the module's docstring."""
 
 import re
 from collections.abc import Iterator

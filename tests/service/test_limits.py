@@ -1,4 +1,4 @@
-"""Each limit is in one place: just under passes, just over is refused."""
+"""Each limit is exact: values up to the limit pass, larger ones are refused."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The messages of the live stream, byte by byte."""
+"""The binary messages of the live stream."""
 
 import math
 import struct
@@ -84,7 +84,7 @@ def test_any_header_after_the_magic_is_an_offer_or_refused_by_its_field(rest: by
     try:
         offer = Offer.unpack(b"DML1" + rest)
     except BodyError as error:
-        assert str(error).startswith("message: ")  # noqa: PT017 - one of two good outcomes
+        assert str(error).startswith("message: ")  # noqa: PT017 - one of two valid outcomes
     else:
         assert math.isfinite(offer.pts)
 

@@ -1,4 +1,4 @@
-"""Libraries that write to the error stream block nobody, forge nothing and flood nothing."""
+"""Libraries that write to standard error can't block threads, forge log lines or flood the log."""
 
 import asyncio
 import re
@@ -24,12 +24,12 @@ LINE = re.compile(r"(INFO|WARNING|ERROR) [\w.]+: .*", re.ASCII)
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def noisy_png(count: int, name: bytes) -> bytes:
-    """A picture with chunks that libpng complains about, quoting a name."""
+    """Return a picture with chunks that make libpng write a warning with their name."""
     rows = zlib.compress(b"".join(b"\0" + bytes(3 * 64) for _ in range(64)))
     bad = chunk(b"iCCP", name + b"\0\0" + zlib.compress(bytes(200))) + chunk(b"tIME", b"\0")
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
@@ -38,7 +38,7 @@ def noisy_png(count: int, name: bytes) -> bytes:
 
 @contextmanager
 def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`danmatte serve` whose error stream is a pipe that nobody reads."""
+    """`danmatte serve` whose standard error is a pipe that isn't read."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as server:
         try:
@@ -88,6 +88,6 @@ async def test_a_thread_that_does_not_come_back_is_noticed() -> None:
     gate.let()
     await stuck
     async with asyncio.timeout(5):
-        while pool.longest_s:  # noqa: ASYNC110 - the thread settles first
+        while pool.longest_s:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
     pool.close()

@@ -1,4 +1,4 @@
-"""What `check-config` says, and keeps to itself."""
+"""What `check-config` prints, and what it conceals."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from tests.service.toy import publish
 
 
 def said(environment: dict[str, str], **flags: str) -> list[str]:
-    """The lines."""
+    """Return the printed lines."""
     return list(check_settings(resolve_settings(None, environment, flags)))
 
 
@@ -57,7 +57,7 @@ def test_what_would_stop_the_server_is_said(models: Path, flags: dict[str, str],
 
 
 def rehearsed(**flags: str) -> tuple[list[str], str]:
-    """The lines on models, and what would stop the server."""
+    """Return the lines about models, and the error that would stop the server."""
     lines: list[str] = []
     try:
         for line in check_settings(resolve_settings(None, {}, flags)):
@@ -68,7 +68,7 @@ def rehearsed(**flags: str) -> tuple[list[str], str]:
 
 
 def served(**flags: str) -> str:
-    """What stops the server itself, short of a port that is taken; with a cache it is the real one."""
+    """Return the error that stops a real server with these settings, except for a port in use."""
     open_engine = None if "cache" in flags else lambda found: FakeEngine(found.manifest)
 
     async def start() -> None:
@@ -85,7 +85,7 @@ def served(**flags: str) -> str:
     return ""
 
 
-BROKEN = "broken"  # instead of a policy: its newest graph is
+BROKEN = "broken"  # instead of a policy, the newest graph is broken
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`danmatte check-health`: cheap, and right about servers that are ready, busy, on their way out, or not there."""
+"""`danmatte check-health`: it is cheap, and correct for servers that are ready, busy, stopping, or not running."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ print(json.dumps([code, sorted(sys.modules)]))
 
 
 async def ask(url: str) -> int:
-    """The command's exit code."""
+    """Return the command's exit code."""
     return await asyncio.to_thread(main, ["check-health", "--url", url])
 
 
@@ -40,7 +40,7 @@ async def test_a_server_that_computes_all_it_can_is_ready(models: Path, jpeg: by
     gate = Gate()
     async with served(models, held=gate, in_flight=1, queue=2, pixel_threads=1) as server:
         admission = server.app[ADMISSION]
-        async with admission.place("a"), admission.place("b"):  # as many as there are
+        async with admission.place("a"), admission.place("b"):  # all places of the queue
             assert await ask(server.url) == 0
 
 

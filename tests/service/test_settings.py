@@ -1,4 +1,4 @@
-"""Settings are strict, and kind about it."""
+"""Settings are validated strictly, with helpful errors."""
 
 import re
 from pathlib import Path
@@ -156,7 +156,7 @@ def test_services_of_names_like_ours_are_no_settings_either() -> None:
         "DANMATTE_CANARY_PREDICTOR_SERVICE_PORT_HTTP": "80",
         "DANMATTE_CANARY_PREDICTOR_PORT_80_TCP": "tcp://10.0.0.1:80",
         "DANMATTE_CANARY_PREDICTOR_PORT_80_TCP_ADDR": "10.0.0.1",
-        "DANMATTE_GRPC_PORT": "tcp://10.0.0.1:9000",  # of a Service danmatte-grpc
+        "DANMATTE_GRPC_PORT": "tcp://10.0.0.1:9000",  # set by Kubernetes for a Service danmatte-grpc
     }
     assert resolve_settings(None, links, {}).origins == {}
     for name in ("DANMATTE_CANARY_PORT", "DANMATTE_CANARY_SERVICE"):

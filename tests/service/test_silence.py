@@ -1,4 +1,4 @@
-"""The service tells nobody that it runs."""
+"""The service sends no telemetry to third parties."""
 
 import json
 import subprocess

@@ -1,5 +1,6 @@
-"""Told to stop, a server isn't ready any more, serves on for its grace, drains, and ends; at its start all ports come
-together.
+"""A stopping server reports "not ready", keeps serving for its grace period, drains, and ends.
+
+A starting one opens all its ports before it reports that it is ready.
 """
 
 import asyncio
@@ -21,13 +22,13 @@ async def test_a_server_that_leaves_serves_on_though_it_is_not_ready(models: Pat
             assert (await session.get(f"{url}/v2/health/live")).status == 200
             async with session.post(f"{url}/v1/mattes", data=jpeg) as answer:
                 assert answer.status == 200
-                assert answer.headers["Connection"] == "close"  # the next one may go elsewhere
+                assert answer.headers["Connection"] == "close"  # the next connection may go to another server
             server.send_signal(signal.SIGTERM)  # a second signal ends the grace
             assert await asyncio.to_thread(server.wait, 60) == 0
 
 
 async def test_a_ready_server_has_its_admin_port_ready(models: Path, unused_tcp_port: int) -> None:
-    with program(models, "--admin-port", str(unused_tcp_port)):  # it has said that it is ready
+    with program(models, "--admin-port", str(unused_tcp_port)):  # it has reported that it is ready
         async with (
             ClientSession() as session,
             session.get(f"http://127.0.0.1:{unused_tcp_port}/v1/admin/models/toy/policy") as policy,

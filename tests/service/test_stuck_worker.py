@@ -1,4 +1,4 @@
-"""A worker with a decoding thread that never comes back is replaced; the other one goes on."""
+"""A worker with a hung decoding thread is restarted; the other one keeps serving."""
 
 import asyncio
 import os
@@ -40,11 +40,11 @@ if __name__ == "__main__":
 
 @contextmanager
 def serve(models: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Two workers that know the trap, and their address."""
+    """Two workers with a picture format that hangs, and their address."""
     program = folder / "trapped.py"
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), "serve", "--port", "0", "--workers", "2", "--models", str(models)]
-    # A connection may stay with a worker that is stuck: the others' posts come on connections of their own.
+    # A connection may belong to the stuck worker, so the other requests use new connections.
     flags = ["--deadline-s", "0.2", "--silence-s", "1.5", "--pixel-threads", "1", "--drain-s", "1"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "service"), str(ROOT)])}
     pipe = subprocess.PIPE
@@ -60,10 +60,10 @@ async def test_a_worker_whose_thread_is_stuck_is_replaced(models: Path, jpeg: by
         before = children(server.pid)
         assert len(before) == 2
         status, _ = await post(address, b"TRAP")
-        assert status == 503  # the thread is taken, and the caller hears of it
+        assert status == 503  # the thread hangs, and the request times out
         await until(lambda: len(children(server.pid)) == 2 and children(server.pid) != before)
         after = children(server.pid)
-        assert len({*before} & {*after}) == 1  # the other one lives
+        assert len({*before} & {*after}) == 1  # the other one is still running
         outcomes = []
         async with asyncio.timeout(60):
             while outcomes[-8:] != [200] * 8:

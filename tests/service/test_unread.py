@@ -1,4 +1,4 @@
-"""Callers who ask and never read: memory stays bounded, and nobody else notices."""
+"""Clients that send requests and never read: memory stays bounded, and other clients aren't affected."""
 
 import asyncio
 import math
@@ -18,19 +18,19 @@ from tests.service.serving import program
 LARGEST = 4096
 ASK = f"width={LARGEST}&height={LARGEST}&format=raw"
 MOST_GROWTH = 256 * 2**20
-LAST = 5  # posts of a neighbour that are compared
+LAST = 5  # requests of another client that are compared
 # Of the largest masks a neighbour may find as many before its own as there are permits, and nothing that nobody reads.
 MOST_BEFORE = 4 * count_cores()
 
 
 def measure_memory(server: subprocess.Popen[str]) -> int:
-    """The largest that a process' memory ever was, in bytes."""
+    """Return the peak memory of a process in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def request(path: str, body: bytes, **headers: str) -> bytes:
-    """A post as it goes over the wire."""
+    """Return the bytes of a POST request."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
@@ -46,18 +46,21 @@ def post_parts(jpeg: bytes) -> bytes:
 
 
 def post_ahead(jpeg: bytes) -> bytes:
-    """Many requests on one connection that need no place, each with a large answer."""
+    """Send many requests on one connection, each with a large response, that need no place in the queue."""
     return b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400
 
 
 async def ask_unread(port: int, data: bytes) -> asyncio.StreamWriter:
-    _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # the client's side takes little, too
+    _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # the client's buffer is small, too
     writer.write(data)
     return writer
 
 
 async def warm_up(url: str, jpeg: bytes) -> float:
-    """Some of the largest masks, two at once: what they take stays with the process. The seconds for the last two."""
+    """Request some of the largest masks, two at once, because the process keeps their memory.
+
+    Returns the seconds for the last two.
+    """
 
     async def post(session: ClientSession) -> None:
         async with session.post(f"{url}/v1/mattes?{ASK}", data=jpeg) as answer:
@@ -71,7 +74,7 @@ async def warm_up(url: str, jpeg: bytes) -> float:
 
 
 async def watch_neighbours(url: str, jpeg: bytes, done: asyncio.Event) -> list[float]:
-    """Posts from another address of this machine until it is done, and at least `LAST` times; how long each took."""
+    """Send requests from another loopback address until `done`, at least `LAST`, and return their durations."""
     took_s = list[float]()
     async with ClientSession(connector=TCPConnector(local_addr=("127.0.0.2", 0))) as session:
         while not done.is_set() or len(took_s) < LAST:
@@ -89,7 +92,7 @@ async def watch_neighbours(url: str, jpeg: bytes, done: asyncio.Event) -> list[f
     [
         (post_one, MOST_BEFORE),
         (post_parts, MOST_BEFORE),
-        (post_ahead, math.inf),  # these take the event loop's time, as 200 callers who read would
+        (post_ahead, math.inf),  # these take as much of the event loop's time as 200 clients that read
     ],
 )
 async def test_unread_answers_take_bounded_memory_and_harm_no_neighbour(

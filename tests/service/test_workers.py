@@ -1,4 +1,4 @@
-"""Several processes on one port: what a death costs, who hears an order, how all of it ends."""
+"""Several worker processes on one port: restarts, signals, and shutdown."""
 
 import asyncio
 import errno
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`danmatte serve` with two workers, and its address; empty when it ended before it had one."""
+    """`danmatte serve` with two workers, and its address, which is empty if it ended before it printed one."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--workers", "2", "--models", str(models)]
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as server:
@@ -38,7 +38,7 @@ def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 def children(pid: int) -> list[int]:
-    """The workers of a supervisor."""
+    """Return the process ids of a supervisor's workers."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -52,32 +52,32 @@ def children(pid: int) -> list[int]:
 
 
 def shared_folder(pid: int) -> str:
-    """Where a worker keeps its counters."""
+    """Return the folder in which workers share their counters."""
     variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     return dict(line.split("=", 1) for line in variables if line)[SHARED_FOLDER]
 
 
 def files(folder: str) -> int:
-    """How many lie there."""
+    """Return the number of files in the folder."""
     return len(list(Path(folder).iterdir()))
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Waits for a condition, at most half a minute."""
+    """Wait for a condition, at most half a minute."""
     async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110 - another process' doing has no event
+        while not holds():  # noqa: ASYNC110 - another process sends no event
             await asyncio.sleep(0.05)
 
 
 async def post(address: str, body: bytes) -> tuple[int, str]:
-    """Status and model version of an answer, on a connection of its own."""
+    """Return status and model version of a response on a new connection."""
     async with ClientSession() as session, session.post(f"{address}/v1/mattes", data=body) as answer:
         await answer.read()
         return answer.status, answer.headers.get("X-Model-Version", "")
 
 
 async def scraped(address: str, name: str) -> float:
-    """The sum over a metric's samples."""
+    """Return the sum of a metric's samples."""
     async with ClientSession() as session, session.get(f"{address}/metrics") as answer:
         page = await answer.text()
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.MULTILINE))
@@ -104,7 +104,7 @@ async def test_a_killed_worker_costs_what_it_held_and_is_replaced(models: Path, 
         await asyncio.gather(*loads)
         await until(lambda: len(children(server.pid)) == 2 and children(server.pid) != before)
         assert "refused" not in outcomes
-        assert outcomes.count("broken") <= 4, outcomes  # one a connection at most
+        assert outcomes.count("broken") <= 4, outcomes  # at most one for each connection
         assert outcomes.count("200") + outcomes.count("broken") == len(outcomes)
         assert outcomes.count("200") > 20
         assert before[1] in children(server.pid)
@@ -185,7 +185,7 @@ async def test_a_worker_that_hangs_is_replaced(models: Path, jpeg: bytes) -> Non
         before = children(server.pid)
         assert (await post(address, jpeg))[0] == 200
         await asyncio.sleep(3)
-        assert children(server.pid) == before  # who says nothing but that all is well stays
+        assert children(server.pid) == before  # a worker that only sends heartbeats stays
         os.kill(before[0], signal.SIGSTOP)
         await until(lambda: len(children(server.pid)) == 2 and before[0] not in children(server.pid))
         assert before[1] in children(server.pid)
@@ -203,20 +203,20 @@ async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> 
         for starts in range(3, 6):
             os.kill(children(server.pid)[0], signal.SIGKILL)
             await wait_for_starts(address, starts)
-        async with asyncio.timeout(30):  # the dead's files are summed soon after their successors begin
-            while files(folder) > few + 3:  # noqa: ASYNC110 (the sums of the dead, and the lock)
+        async with asyncio.timeout(30):  # dead workers' files are merged soon after their successors start
+            while files(folder) > few + 3:  # noqa: ASYNC110 (the merged files, and the lock)
                 await asyncio.sleep(0.1)
 
 
 async def wait_for_starts(address: str, starts: int) -> None:
-    """Wait until so many workers have begun in all."""
+    """Wait until this many workers have started in total."""
     async with asyncio.timeout(30):
         while await scraped(address, "danmatte_worker_starts_total") < starts:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
 class CrowdedSystem:
-    """Has no room for a process the first times that it is asked for one; those that start end at once."""
+    """Fails to start the first processes; later ones end immediately."""
 
     def __init__(self, refusals: int) -> None:
         self.refusals, self.asked = refusals, 0
@@ -245,9 +245,10 @@ async def test_a_worker_that_there_is_no_room_for_is_started_later(
 ) -> None:
     system = CrowdedSystem(refusals=2)
     monkeypatch.setattr(workers, "_spawn", system)
-    monkeypatch.setenv(SHARED_FOLDER, "")  # so that it is as before in the end
+    monkeypatch.setenv(SHARED_FOLDER, "")  # so that it is restored after the test
     async with asyncio.timeout(30):
-        with pytest.raises(SettingsError, match="worker 0 ended while starting"):  # the third, which is no server
+        # the third process starts, but isn't a server
+        with pytest.raises(SettingsError, match="worker 0 ended while starting"):
             await workers.supervise(Settings.read(None, port=0, workers=1))
     assert system.asked == 3
     assert caplog.text.count("Resource temporarily unavailable") == 2

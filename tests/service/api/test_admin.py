@@ -1,4 +1,4 @@
-"""The admin API: on its own port, for this machine, and every change whole or not at all."""
+"""The admin API: it has a separate port on the loopback address, and changes are atomic."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.service.toy import publish
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """The folder of version 1, with a version 2 beside it."""
+    """Publish versions 1 and 2, and return the folder of version 1."""
     folder = publish(tmp_path, version=1)
     copy_version(folder, 2)
     return folder
@@ -23,7 +23,7 @@ def toy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def admin(start: Start, toy: Path) -> AsyncIterator[ClientSession]:
-    """A client of the admin port; `public` is the other one."""
+    """A client of the admin port; its attribute `public` is a client of the public port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -34,7 +34,7 @@ async def admin(start: Start, toy: Path) -> AsyncIterator[ClientSession]:
 
 
 async def stable(admin: ClientSession) -> int:
-    """The version that answers a request that names none."""
+    """Return the stable version, which serves requests that name no version."""
     async with admin.get("/v1/admin/models/toy/policy") as answer:
         assert answer.status == 200
     listing = await (await admin.public.get("/v1/models")).json()

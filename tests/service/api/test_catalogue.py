@@ -1,4 +1,4 @@
-"""Models as inference clients list them."""
+"""Listings of models for inference clients."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ TOY = VersionSelector("toy")
 
 @pytest.fixture
 def requests(tmp_path: Path) -> Iterator[Requests]:
-    """Three versions of a toy: the newest can't be served, the next is open, the oldest will be when it is asked."""
+    """Three versions of a toy model: the newest can't be served, the next is open, the oldest opens on demand."""
     for version in (1, 2, 3):
         publish(tmp_path, version=version)
     spoil(tmp_path / "toy" / "3")

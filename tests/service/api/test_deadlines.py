@@ -1,4 +1,4 @@
-"""Deadlines count whatever follows a body: also the opening of a version that wasn't open."""
+"""Deadlines include everything after the body, such as opening a version."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""V2 over gRPC, by a plain channel: every call, every kind of refusal, deadlines, callers who leave, the end."""
+"""V2 over gRPC with a plain channel: all calls, errors, deadlines, cancelled calls, and shutdown."""
 
 import asyncio
 import socket
@@ -28,14 +28,14 @@ FOLDER = messages.FOLDER
 
 @dataclass
 class Side:
-    """Both ends: the application, and a channel to its port."""
+    """The application, and a channel to its gRPC port."""
 
     client: TestClient
     channel: grpc.aio.Channel
     port: int
 
     async def call(self, name: str, request=None, **options):
-        """One unary call of the inference service."""
+        """Make one unary call of the inference service."""
         request = request or inference(f"{name}Request")()
         answer = {"ModelInfer": "ModelInferResponse"}.get(name, f"{name}Response")
         method = self.channel.unary_unary(
@@ -67,7 +67,7 @@ Connect = Callable[..., Awaitable[Side]]
 
 @pytest.fixture
 async def connect(start: Start) -> AsyncIterator[Connect]:
-    """Starts a server that speaks gRPC too."""
+    """Start a server with a gRPC port."""
     channels = []
 
     async def connected(**settings: object) -> Side:
@@ -84,7 +84,7 @@ async def connect(start: Start) -> AsyncIterator[Connect]:
 
 
 def infer(*, raw: bytes | None = PICTURE, outputs: tuple[str, ...] = (), **changes: object):
-    """A ModelInferRequest of one picture."""
+    """Return a ModelInferRequest with one picture."""
     tensor = {"name": "frame", "datatype": "UINT8", "shape": SHAPE} | changes
     return inference("ModelInferRequest")(
         model_name="toy",
@@ -207,7 +207,7 @@ async def test_a_bad_request_is_refused_and_the_next_one_served(connect: Connect
 
 async def test_classes_are_refused_as_over_http(connect: Connect) -> None:
     side, request = await connect(), infer(outputs=("person",))
-    request.outputs[0].parameters["classification"].int64_param = 0  # none are asked for
+    request.outputs[0].parameters["classification"].int64_param = 0  # 0 means that none are requested
     assert (await side.call("ModelInfer", request)).outputs
     request.outputs[0].parameters["classification"].int64_param = 3
     with pytest.raises(grpc.aio.AioRpcError, match="classification isn't supported") as refused:
@@ -262,7 +262,7 @@ async def test_a_stream_is_answered_in_order_whatever_fails(connect: Connect) ->
 async def test_a_left_stream_frees_its_places(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     stream = side.stream([infer()] * 20)
-    await until(lambda: side.client.app[ADMISSION].occupied == 9)  # the stream itself has one, too
+    await until(lambda: side.client.app[ADMISSION].occupied == 9)  # the stream itself takes a place, too
     stream.cancel()
     await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
@@ -316,7 +316,7 @@ async def test_a_watcher_is_told_and_holds_nothing_up(connect: Connect) -> None:
 def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path, proto: Path) -> None:
     pytest.importorskip("grpc_tools")
     made = tmp_path / "made.binpb"
-    # In a process of its own: this compiler's native code doesn't get on with that of other libraries.
+    # In a separate process, because this compiler's native code conflicts with that of other libraries.
     compiler = [
         sys.executable,
         "-m",
@@ -334,7 +334,7 @@ def parsed(data: bytes) -> descriptor_pb2.FileDescriptorSet:
 
 
 async def until(condition) -> None:
-    """Waits for a condition, at most a few seconds."""
+    """Wait for a condition, at most a few seconds."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)

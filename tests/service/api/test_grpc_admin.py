@@ -1,4 +1,4 @@
-"""Load, unload and the index over gRPC, by Triton's own client, on the administrators' port alone."""
+"""Loading, unloading and the index over gRPC with Triton's client; only the admin port allows changes."""
 
 import asyncio
 import hashlib
@@ -21,13 +21,13 @@ FindPort = Callable[[], int]
 
 @pytest.fixture
 def find_port(unused_tcp_port_factory: FindPort) -> FindPort:
-    """Finds a free port."""
+    """Return a function that finds a free port."""
     return unused_tcp_port_factory
 
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """The folder of version 1, with a version 2 beside it."""
+    """Publish versions 1 and 2, and return the folder of version 1."""
     folder = publish(tmp_path / "models", version=1)
     copy_version(folder, 2)
     return folder
@@ -35,14 +35,14 @@ def toy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def ports(start: Start, toy: Path, find_port: FindPort) -> tuple[int, int]:
-    """A server's port for everybody, and the administrators'."""
+    """The public and the admin port of a server."""
     public, admin = find_port(), find_port()
     await start(models=str(toy.parents[1]), grpc_port=public, admin_grpc_port=admin, watch_s=0)
     return public, admin
 
 
 def ask(port: int, *calls: tuple[str, str]) -> list[object]:
-    """What Triton's client gets for methods of it, by their names; an argument each, none if empty."""
+    """Call methods of Triton's client by name, each with its argument unless that is empty, and return the results."""
     with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{port}") as client:
         return [getattr(client, name)(*filter(None, [argument])) for name, argument in calls]
 

@@ -1,4 +1,4 @@
-"""Who is let in over gRPC, and how little strangers can make the server hold."""
+"""Authentication over gRPC, and the limit on memory that unauthenticated clients can take."""
 
 import asyncio
 import hashlib
@@ -33,14 +33,14 @@ def keys(tmp_path: Path) -> str:
 
 
 class Wire:
-    """HTTP/2 by hand: calls that send the beginning of their message, and then nothing."""
+    """A raw HTTP/2 client, whose calls send only the beginning of their message."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + framed(SETTINGS, 0, 0, b""))
 
     async def stall(self, path: str, number: int = 1) -> None:
-        """Begins a call, and a message of 8 MiB."""
+        """Begin a call with a message of 8 MiB."""
         fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "x"}
         fields |= {"te": "trailers", "content-type": "application/grpc"}
         block = b"".join(b"\0" + string(name) + string(value) for name, value in fields.items())
@@ -49,7 +49,7 @@ class Wire:
         await self._writer.drain()
 
     async def ended(self) -> tuple[int, bytes]:
-        """The next call that the server ends, and the headers it does so with."""
+        """Return the next call that the server ends, with its trailing headers."""
         while True:
             head = await self._reader.readexactly(9)
             content = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
@@ -103,7 +103,7 @@ async def test_a_method_that_is_not_there_is_not_there_for_who_has_a_key(connect
 
 async def test_strangers_are_refused_before_their_messages_are_there(connect: Connect, keys: str) -> None:
     side = await connect(keys=keys, queue=1, live_connections=1)
-    streams = range(1, 301, 2)  # more than there are places for calls
+    streams = range(1, 301, 2)  # more than the server's limit of calls
     async with wire(side.port) as stranger, asyncio.timeout(10):
         for number in streams:
             await stranger.stall(f"{SERVICE}/ModelInfer", number)
@@ -172,6 +172,6 @@ async def test_a_message_is_never_unpacked_beyond_the_limit(models: Path, unused
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that a process ever had."""
+    """Return the peak memory of a process."""
     (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(line) * 1024

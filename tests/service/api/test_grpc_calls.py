@@ -1,4 +1,4 @@
-"""gRPC calls that last, and what is written down of all of them."""
+"""Long-lived gRPC calls, and the recording of calls."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from tests.service.api.test_grpc import PICTURE, Connect, Side, connect, infer
 from tests.service.test_app import until
 
 __all__ = ["connect"]
-GARBLED = b"\x0a\xff\x01x"  # a field that claims to be longer than the message
+GARBLED = b"\x0a\xff\x01x"  # a field whose declared length exceeds the message
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def watching(side: Side) -> grpc.aio.UnaryStreamCall:
-    """A call that is told of the server's health until it ends."""
+    """Watch the server's health until the call ends."""
     return side.channel.unary_stream(
         "/grpc.health.v1.Health/Watch",
         request_serializer=message("grpc.health.v1.HealthCheckRequest").SerializeToString,
@@ -54,7 +54,7 @@ async def test_watchers_are_so_many_and_leave_room_for_calls(connect: Connect) -
 
 @asynccontextmanager
 async def vanishing_network(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
-    """A way to a server, and an event from which on nothing passes, nor is any connection closed."""
+    """A proxy to a server, and an event after which it drops all data without closing connections."""
     vanished, ways = asyncio.Event(), list[asyncio.Task[None]]()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +79,7 @@ async def test_watchers_that_vanish_without_a_word_make_room(connect: Connect) -
         watches = [watching(far) for _ in range(WATCHERS)]
         for watch in watches:
             assert (await watch.read()).status == 1
-        await asyncio.sleep(1.2)  # pings that are answered end nothing
+        await asyncio.sleep(1.2)  # connections with acknowledged pings stay open
         assert not any(watch.done() for watch in watches)
         vanished.set()
         async with asyncio.timeout(20):

@@ -1,4 +1,4 @@
-"""Calls that last, without a server: so many, not idle, and answered in their order."""
+"""Limits on long-lived calls, without a server: number, idle time, and order of responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -10,7 +10,7 @@ from danmatte.errors import DrainingError, QueueFullError
 
 
 async def send(items: Iterable[int], then: asyncio.Event | None = None) -> AsyncIterator[int]:
-    """Requests, and after them nothing until the event."""
+    """Yield requests, then wait for the event."""
     for item in items:
         yield item
     if then:

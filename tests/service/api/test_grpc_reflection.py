@@ -1,4 +1,4 @@
-"""What there is to call, told to gRPC's own client of reflection and to tools that ask by the newer name."""
+"""The reflection service, with gRPC's reflection client (v1alpha) and tools that use v1."""
 
 import asyncio
 
@@ -18,13 +18,13 @@ V1 = "grpc.reflection.v1"
 
 @pytest.fixture
 async def port(start: Start, unused_tcp_port: int) -> int:
-    """Where a server answers over gRPC."""
+    """The gRPC address of a server."""
     await start(grpc_port=unused_tcp_port)
     return unused_tcp_port
 
 
 async def ask(channel: grpc.aio.Channel, **question: object) -> object:
-    """The answer to one question of v1."""
+    """Return the response to one v1 request."""
     request, response = (message(f"{V1}.ServerReflection{kind}") for kind in ("Request", "Response"))
     call = channel.stream_stream(
         f"/{V1}.ServerReflection/ServerReflectionInfo", request.SerializeToString, response.FromString

@@ -1,4 +1,4 @@
-"""What a query and Accept mean for a mask."""
+"""Mask options from the query and the Accept header."""
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -14,7 +14,7 @@ from danmatte.inference.request import VersionSelector
 
 
 def read(query: str = "", accept: str = "*/*") -> MaskQuery:
-    """What a request of this query and Accept asks."""
+    """Parse a request with this query and Accept header."""
     request = make_mocked_request("POST", f"/v1/mattes?{query}", headers={"Accept": accept})
     return MaskQuery.read(request, Query(request.query, PARAMETERS))
 

@@ -1,4 +1,4 @@
-"""`POST /v1/mattes` over a socket: what is answered, and what is refused."""
+"""`POST /v1/mattes` over a socket: responses and errors."""
 
 import asyncio
 import io
@@ -170,7 +170,7 @@ async def test_a_bad_query_is_refused_by_name(
 
 
 def half(extension: str) -> bytes:
-    """A picture cut in the middle."""
+    """A truncated picture."""
     whole = pictures.encoded(extension, pictures.noise(120, 160))
     return whole[: len(whole) // 2]
 
@@ -293,5 +293,5 @@ async def test_big_pictures_leave_the_loop_free(start: Start, big_png: bytes, fr
 
 @pytest.fixture(scope="module")
 def big_png() -> bytes:
-    """A picture that takes far longer to decode than the loop may be held."""
+    """A picture that takes far longer to decode than the event loop may be blocked."""
     return pictures.encoded(".png", pictures.noise(1080, 1920))

@@ -1,4 +1,4 @@
-"""Models of every meaning in one server, asked over every protocol by clients that know nothing of danmatte."""
+"""Models of every meaning in one server, over every protocol, with clients that aren't specific to danmatte."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ LIBRARIES = {"http": tritonclient.http, "grpc": tritonclient.grpc}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person that is whatever is green, regions of text that are red, and a model of each other meaning."""
+    """Toy models: one finds people where it is green, one finds text where it is red, and one of each other meaning."""
     root = tmp_path_factory.mktemp("meanings")
     publish(root, Toy(channel=1, rule="stretch"))
     for meaning in MEANINGS:
@@ -34,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paint(*patches: tuple[slice, tuple[int, int, int]]) -> np.ndarray:
-    """A black frame, (96, 160, 3), with these columns in colour."""
+    """Return a black frame, (96, 160, 3), with these columns in colour."""
     frame = np.zeros((*FRAME, 3), np.uint8)
     for columns, colour in patches:
         frame[:, columns] = colour
@@ -45,13 +45,13 @@ COMPOSED = paint((slice(0, 40), GREEN), (slice(120, 160), RED))
 
 
 class Client:
-    """Triton's own client, over HTTP or gRPC, for a server that runs on this loop."""
+    """Triton's client, over HTTP or gRPC, for a server that runs on this event loop."""
 
     def __init__(self, kind: str, address: str) -> None:
         self._library, self._address = LIBRARIES[kind], address
 
     async def infer(self, model: str, **inputs: tuple[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """All outputs by name."""
+        """Return all outputs by name."""
 
         def ask() -> dict[str, np.ndarray]:
             with self._library.InferenceServerClient(self._address) as client:
@@ -78,7 +78,7 @@ async def client(request: pytest.FixtureRequest, start: Start) -> Client:
 
 
 def encode(frame: np.ndarray) -> np.ndarray:
-    """The frame as clients send encoded pictures."""
+    """Return the frame as an encoded picture in a client's input."""
     return np.array([pictures.encoded(".png", frame)], np.object_)
 
 
@@ -100,7 +100,7 @@ async def test_encoded_pictures_of_several_sizes_are_asked_for_alone(client: Cli
 
 
 async def test_a_classifier_gets_its_own_colours_and_layout(client: Client) -> None:
-    """It takes BGR floats, channels first, so that its classes are blue, green and red."""
+    """The model takes BGR floats, channels first, so that its classes are blue, green and red."""
     frame = np.full((*FRAME, 3), GREEN, np.uint8)
     scores = (await client.infer("scores", picture=("BYTES", encode(frame))))["classes"]
     assert scores == pytest.approx(np.array([[0, 1, 0]]))
@@ -201,7 +201,7 @@ async def test_tensorflow_servings_rest_knows_every_meaning(start: Start) -> Non
 
 
 async def ask_for_mask(start: Start, frame: np.ndarray, **query: str) -> tuple[np.ndarray, dict[str, str]]:
-    """A frame's mask, and the answer's headers."""
+    """Return a frame's mask, and the headers of the response."""
     server = await start(real=True, model="toy")
     asked = {"format": "raw"} | query
     answer = await server.post("/v1/mattes", params=asked, data=pictures.encoded(".png", frame))
@@ -238,7 +238,7 @@ async def test_a_region_is_painted_by_whoever_finds_it(start: Start, query: dict
 
 
 async def test_each_region_has_a_threshold_of_its_own(start: Start) -> None:
-    """Text is there from 0.25 on, a person from 0.5."""
+    """The thresholds are 0.25 for text and 0.5 for a person."""
     dim = paint((slice(0, 40), (0, 102, 0)), (slice(120, 160), (102, 0, 0)))
     for query, left, right in (({}, 0, 1), ({"threshold": "0.3"}, 1, 1), ({"threshold": "0.6"}, 0, 0)):
         mask, _ = await ask_for_mask(start, dim, region="person,text", **query)

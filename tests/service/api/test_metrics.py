@@ -1,4 +1,4 @@
-"""The metrics page, and that everybody agrees on its names."""
+"""The metrics page, and the consistency of metric names in code, dashboard and alerts."""
 
 import json
 import re
@@ -38,7 +38,7 @@ async def test_the_dashboard_shows_every_metric_and_no_other(start: Start) -> No
 
 
 def dashboard() -> list[dict]:
-    """Its panels."""
+    """The dashboard's panels."""
     return json.loads(DASHBOARD.read_text())["panels"]
 
 

@@ -1,4 +1,4 @@
-"""Several frames in one post: read from hostile bodies, answered part for part."""
+"""Several frames in one request: hostile bodies, and a response for each part."""
 
 import asyncio
 import json
@@ -23,11 +23,11 @@ from tests.service.test_app import until
 FORM = "multipart/form-data; boundary=b"
 
 
-PARTS = {"Accept": "multipart/mixed"}  # else a picture alone is answered with its mask alone
+PARTS = {"Accept": "multipart/mixed"}  # otherwise the response to a single part isn't multipart
 
 
 def form(pieces: dict[str, bytes], media_type: str = "image/jpeg") -> FormData:
-    """Files by name."""
+    """Return a form of files by name."""
     made = FormData()
     for name, data in pieces.items():
         made.add_field(name, data, filename="x", content_type=media_type)
@@ -35,7 +35,7 @@ def form(pieces: dict[str, bytes], media_type: str = "image/jpeg") -> FormData:
 
 
 async def pieces(answer: ClientResponse) -> list[tuple[dict[str, str], bytes]]:
-    """Headers and body of every part of an answer."""
+    """Return headers and body of every part of a response."""
     assert (answer.status, answer.content_type) == (200, "multipart/mixed")
     return [(dict(part.headers), bytes(await part.read())) async for part in MultipartReader.from_response(answer)]
 
@@ -99,7 +99,7 @@ async def test_the_callers_deadline_is_that_of_all_frames_and_the_late_ones_are_
 ) -> None:
     gate, files = Gate(), {str(number): jpeg for number in range(12)}
     client = await start(held=gate)
-    async with asyncio.timeout(2):  # one deadline after another would be three
+    async with asyncio.timeout(2):  # consecutive deadlines would add up to three seconds
         found = await pieces(await client.post("/v1/mattes", data=form(files), headers={"X-Deadline-Ms": "800"}))
     assert [(head["X-Status"], "Retry-After" in head) for head, _ in found] == [("503", True)] * 12
     assert all("within 0." in json.loads(body)["error"] for _, body in found)
@@ -245,7 +245,7 @@ async def test_an_answer_that_began_is_not_broken_off_for_somebody_else(start: S
     client = await start(held=gate, queue=2, in_flight=1, max_wait_s=60)
     busy = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
     await until(lambda: gate.waiting == 1)
-    asking = await client.post("/v1/mattes", data=files)  # the bad part is answered, the good one waits for its permit
+    asking = await client.post("/v1/mattes", data=files)  # the bad part is finished, the good one waits for its permit
     admission = client.app[ADMISSION]
     assert admission.occupied == 2
     with pytest.raises(QueueFullError):

@@ -1,4 +1,4 @@
-"""The description names what is there, and its page needs nothing else."""
+"""The OpenAPI document describes all routes, and its page works without other sources."""
 
 import re
 

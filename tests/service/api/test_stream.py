@@ -1,4 +1,4 @@
-"""`GET /v1/stream` over a socket: who is answered, what is skipped, and how it ends."""
+"""`GET /v1/stream` over a socket: answers, skipped offers, and the end of connections."""
 
 import asyncio
 import json
@@ -33,12 +33,12 @@ UPGRADE = {
 
 
 async def connected(client: TestClient, query: str = "") -> ClientWebSocketResponse:
-    """A live connection that sees pongs."""
+    """A live connection whose client receives pongs."""
     return await client.ws_connect(f"/v1/stream?{query}", autoping=False)
 
 
 async def offer(socket: ClientWebSocketResponse, jpeg: bytes, *numbers: float) -> None:
-    """Offers the picture at each of these pts; the server has read them all when this returns."""
+    """Offer the picture at each of these pts, and wait until the server has read all offers."""
     for pts in numbers:
         await socket.send_bytes(Offer(pts, jpeg).pack())
     await socket.ping()
@@ -46,12 +46,12 @@ async def offer(socket: ClientWebSocketResponse, jpeg: bytes, *numbers: float) -
 
 
 async def answered(socket: ClientWebSocketResponse) -> Answer:
-    """The next message, an answer."""
+    """Receive the next answer."""
     return Answer.unpack(await socket.receive_bytes(timeout=10))
 
 
 async def closing(socket: ClientWebSocketResponse) -> int:
-    """The code that the server closes with."""
+    """Return the server's close code."""
     async with asyncio.timeout(10):
         while (await socket.receive()).type is WSMsgType.BINARY:
             pass
@@ -104,7 +104,7 @@ async def test_a_connection_stays_with_the_version_it_drew_until_that_trial_is_o
     assert await versions() == [{1}] * 6
     policy.unlink()
     await client.app[REPOSITORY].reload("toy")
-    assert await versions() == [{2}] * 6  # the newest, as soon as nothing else is said
+    assert await versions() == [{2}] * 6  # the newest, once neither version nor label is named
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
@@ -399,7 +399,7 @@ async def test_leaving_in_the_middle_frees_everything(start: Start, jpeg: bytes,
     else:
         await socket.close()
     await until(lambda: client.app[ADMISSION].occupied == 0)
-    gate.let(2 + 2)  # the two that were computed for nobody, and two more
+    gate.let(2 + 2)  # the two of the closed connection, and two more
     answers = await asyncio.gather(*(client.post("/v1/mattes", data=jpeg) for _ in range(2)))
     assert [answer.status for answer in answers] == [200, 200]
 

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's own clients, and OVMS', unmodified, over gRPC and REST."""
+"""Unmodified clients of TensorFlow Serving and OVMS, over gRPC and REST."""
 
 import asyncio
 import subprocess
@@ -35,7 +35,7 @@ request.inputs["frame"].CopyFrom(make_tensor_proto(picture))
 answer = stub.Predict(request, timeout=20)
 values = make_ndarray(answer.outputs["person"])
 print("pixels", values.shape, values.dtype, values.min(), answer.model_spec.version.value)
-request.inputs["frame"].CopyFrom(make_tensor_proto(255, dtype="uint8", shape=picture.shape))  # one value for all
+request.inputs["frame"].CopyFrom(make_tensor_proto(255, dtype="uint8", shape=picture.shape))  # one value fills it
 print("filled", make_ndarray(stub.Predict(request, timeout=20).outputs["person"]).min())
 request.inputs["frame"].CopyFrom(make_tensor_proto([open(sys.argv[2], "rb").read()]))
 request.model_spec.version.value = 1

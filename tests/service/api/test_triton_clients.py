@@ -1,4 +1,4 @@
-"""Triton's own clients, unmodified: over HTTP, over HTTP with asyncio, over gRPC."""
+"""Unmodified Triton clients: over HTTP, over HTTP with asyncio, and over gRPC."""
 
 import asyncio
 import socket
@@ -22,25 +22,25 @@ Address = Callable[..., Awaitable[str]]
 
 
 def light(count: int = 1) -> np.ndarray:
-    """Pictures, each a fifth as light as full."""
+    """Return pictures with a fifth of the full brightness."""
     return np.full((count, TOY.height, TOY.width, 3), 51, np.uint8)
 
 
 def tensor(library, values: np.ndarray, datatype: str = "UINT8", **options: object):
-    """The library's input."""
+    """Return the client library's input."""
     found = library.InferInput("frame", list(values.shape), datatype)
     found.set_data_from_numpy(values, **options)
     return found
 
 
 def encoded(jpeg: bytes) -> np.ndarray:
-    """One picture, as clients send bytes."""
+    """Return one picture as a BYTES tensor."""
     return np.array([jpeg], dtype=np.object_)
 
 
 @pytest.fixture
 def http(start: Start) -> Address:
-    """Starts a server, and answers with its address."""
+    """Start a server, and return its address."""
 
     async def started(**settings: object) -> str:
         client = await start(**settings)
@@ -51,7 +51,7 @@ def http(start: Start) -> Address:
 
 @pytest.fixture
 def grpc(start: Start) -> Address:
-    """The same, for gRPC."""
+    """Start a server, and return its gRPC address."""
 
     async def started(**settings: object) -> str:
         with socket.socket() as taken:

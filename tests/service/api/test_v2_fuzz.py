@@ -1,4 +1,4 @@
-"""Whatever is posted to V2, the answer is one of ours, and soon."""
+"""Random requests to V2 get a valid response in time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""One place, and the newest takes it."""
+"""The slot for the newest offer."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from danmatte.client.latest_slot import LatestSlot
 
 
 def offered(*numbers: int) -> LatestSlot:
-    """A slot that these pts came to."""
+    """Return a slot into which offers with these pts were put."""
     slot = LatestSlot()
     for number in numbers:
         slot.put(b"%d" % number, number)

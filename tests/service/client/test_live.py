@@ -1,4 +1,4 @@
-"""The live client against real servers, also ones that go."""
+"""The live client with real servers, including ones that shut down."""
 
 import asyncio
 import subprocess
@@ -23,7 +23,7 @@ from tests.service.test_app import until
 
 
 def address(client) -> str:
-    """Where a server is."""
+    """Return the URL of a server."""
     return str(client.make_url("/"))
 
 
@@ -102,7 +102,7 @@ async def test_an_idle_connection_is_made_again_with_the_next_offer(start: Start
 
 
 async def restarted(app: web.Application, port: int) -> TestServer:
-    """A server at this port."""
+    """A server on this port."""
     server = TestServer(app, port=port)
     await server.start_server()
     return server
@@ -171,7 +171,7 @@ async def test_patience_counts_from_the_end_of_a_connection(jpeg: bytes) -> None
     async with TestServer(app) as server, Live(str(server.make_url("/"))) as live:
         live.offer(jpeg, 1)
         await until(lambda: live._sent)
-        live._well -= 3600  # it was there for an hour
+        live._well -= 3600  # as if the connection was lost an hour ago
         gone.set()
         await until(lambda: connections == 3 or live._running.done())
         assert not live._running.done()

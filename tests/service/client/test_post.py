@@ -1,4 +1,4 @@
-"""One picture, one mask."""
+"""The client for single frames."""
 
 import pytest
 from aiohttp import web

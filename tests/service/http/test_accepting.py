@@ -1,4 +1,4 @@
-"""A server without descriptors says so now and then, and goes on when there are some again."""
+"""A server without free file descriptors logs it now and then, and resumes accepting when some are free."""
 
 import asyncio
 import logging

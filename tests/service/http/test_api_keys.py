@@ -1,4 +1,4 @@
-"""API keys: known by their digests, refused by name."""
+"""API keys: the key file, and identification of clients."""
 
 import hashlib
 from pathlib import Path
@@ -11,13 +11,13 @@ from danmatte.http.tokens import make_token
 
 
 def digest(key: str) -> str:
-    """What stands in the file."""
+    """The digest of a key, as the key file has it."""
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> ApiKeys:
-    """Two of them."""
+    """Two keys."""
     file = tmp_path / "keys.toml"
     file.write_text(f'player = "{digest("secret-1")}"\n"ops.one" = "{digest("secret-2")}"\n')
     return ApiKeys.read(file)

@@ -1,4 +1,4 @@
-"""Who is let in, and what browsers are told."""
+"""Authentication of requests, and security headers."""
 
 import asyncio
 import hashlib
@@ -71,18 +71,18 @@ async def test_a_hangup_has_keys_read_again(models: Path, keys: str, jpeg: bytes
         replace(keys, "another")
         server.send_signal(signal.SIGHUP)
         async with asyncio.timeout(10):
-            while await status("another") != 200:  # noqa: ASYNC110 - another process' doing has no event
+            while await status("another") != 200:  # noqa: ASYNC110 - another process sends no event
                 await asyncio.sleep(0.05)
         assert await status("secret") == 401
 
 
 def replace(keys: str, key: str) -> None:
-    """Has the file hold this key alone."""
+    """Replace the key file's content by this key."""
     Path(keys).write_text(f'other = "sha256:{hashlib.sha256(key.encode()).hexdigest()}"\n')
 
 
 async def test_a_file_of_keys_that_changed_counts_without_a_signal(start: Start, tmp_path: Path) -> None:
-    """Where a Secret is mounted, nobody signals the server when it changes."""
+    """In Kubernetes, no signal is sent when a mounted Secret changes."""
     file = tmp_path / "keys.toml"
     replace(str(file), "one")
     client = await start(keys=str(file), watch_s=0)

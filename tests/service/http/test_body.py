@@ -1,4 +1,4 @@
-"""Bodies as they come: at once, in pieces, before anybody asks, or never to their end."""
+"""Bodies that arrive at once, in pieces, before the handler reads them, or incompletely."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ DATA = random.Random(0).randbytes(3 * MIB)
 
 
 class Reader:
-    """Asks for bodies, after a while if told so, and keeps what came of it."""
+    """A handler that reads bodies, optionally after a delay, and records the results."""
 
     def __init__(self) -> None:
         self.after_s, self.outcome = 0.0, asyncio.Queue[bytes | BaseException]()
@@ -34,7 +34,7 @@ class Reader:
 
 @pytest.fixture
 async def reader() -> AsyncIterator[tuple[Reader, Callable[[], Awaitable[asyncio.StreamWriter]]]]:
-    """Who reads bodies of at most 4 MiB, and a line to it."""
+    """A reader of bodies of at most 4 MiB, and a connection to it."""
     reads = Reader()
     app = web.Application(client_max_size=4 * MIB)
     app.router.add_post("/", reads.post)

@@ -1,4 +1,4 @@
-"""Certificates that are replaced while a server runs: those of HTTP and of gRPC."""
+"""Certificates that are replaced while a server runs, for HTTP and gRPC."""
 
 import asyncio
 import shutil
@@ -15,7 +15,7 @@ from tests.service.serving import served
 
 
 def make_pair(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for this machine that calls itself so, and its key."""
+    """A certificate for this machine with this name, and its key."""
     chain, key = folder / f"{name}.pem", folder / f"{name}.key"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     about = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-days", "2"]
@@ -28,14 +28,14 @@ def make_pair(folder: Path, name: str) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]]:
-    """The one of today, and the one that takes its place."""
+    """The current certificate, and the one that replaces it."""
     folder = tmp_path_factory.mktemp("certificates")
     return [make_pair(folder, name) for name in ("old", "new")]
 
 
 @pytest.fixture
 def current(pairs: list[tuple[Path, Path]], tmp_path: Path) -> tuple[Path, Path]:
-    """Where a server reads them."""
+    """The files that a server reads."""
     chain, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     install(pairs[0], (chain, key))
     return chain, key
@@ -47,7 +47,7 @@ def install(pair: tuple[Path, Path], current: tuple[Path, Path]) -> None:
 
 
 async def ask(url: str, trusted: Path) -> bool:
-    """Whether the server shows a certificate that is trusted, on a connection of its own."""
+    """Return whether a new connection to the server shows a trusted certificate."""
     trust = ssl.create_default_context(cafile=str(trusted))
     try:
         async with ClientSession() as session, session.get(f"{url}/v2/health/live", ssl=trust) as answer:
@@ -74,7 +74,7 @@ async def test_a_pair_that_does_not_match_changes_nothing(
 ) -> None:
     chain, key = map(str, current)
     async with served(models, tls_certificate=chain, tls_key=key, watch_s=0) as server:
-        shutil.copy(pairs[1][0], current[0])  # the key isn't there yet
+        shutil.copy(pairs[1][0], current[0])  # the new key isn't written yet
         for _ in range(3):
             await server.app[FILES].look()
         assert caplog.text.count("the certificate is unchanged") == 1
@@ -116,6 +116,6 @@ async def test_grpc_shows_a_new_certificate_too(
         old, new = (chain.read_bytes() for chain, _ in pairs)
         assert [await call(old), await call(new)] == [True, False]
         shutil.copy(pairs[1][0], current[0])
-        assert await call(old)  # the key isn't there yet
+        assert await call(old)  # the new key isn't written yet
         shutil.copy(pairs[1][1], current[1])
         assert [await call(new), await call(old)] == [True, False]

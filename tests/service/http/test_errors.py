@@ -1,4 +1,4 @@
-"""What every answer carries, and the one shape of an error."""
+"""Headers of all responses, and the JSON format of errors."""
 
 import logging
 

@@ -10,12 +10,12 @@ from danmatte.http.file_watch import FileWatch, read_stamp
 
 
 def put(file: Path, text: str) -> None:
-    """Writes a file, as somebody else does."""
+    """Write a file, as another program would."""
     file.write_text(text)
 
 
 class Reader:
-    """Reads a file, and remembers what was in it; fails while it is told to."""
+    """Reads a file and records its content; can be made to fail."""
 
     def __init__(self, file: Path) -> None:
         self._file, self.seen, self.fails = file, list[str](), False
@@ -40,7 +40,7 @@ async def test_a_change_is_read_once_it_stays_as_it_is(file: Path) -> None:
     watch.add([file], reader.renew)
     await watch.look()
     put(file, "half of tw")
-    await watch.look()  # it may still be written
+    await watch.look()  # another program may still be writing the file
     put(file, "another one")
     await watch.look()
     assert reader.seen == []
@@ -62,7 +62,7 @@ async def test_files_that_belong_together_are_read_together(file: Path, tmp_path
 
 
 async def test_a_link_to_another_file_is_a_change(file: Path, tmp_path: Path) -> None:
-    """So Kubernetes replaces a Secret, and certbot a certificate."""
+    """Replace a link, as Kubernetes does for a Secret, and certbot for a certificate."""
     link, other = tmp_path / "link", tmp_path / "other"
     link.symlink_to(file)
     put(other, "two")

@@ -1,4 +1,4 @@
-"""Where a request came from, when proxies stand between."""
+"""Client addresses behind proxies."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ PROXIES = TrustedProxies("10.0.0.0/8, 192.0.2.1, fd00::/8")
 @pytest.mark.parametrize(
     ("peer", "headers", "found"),
     [
-        ("203.0.113.9", {"X-Forwarded-For": "198.51.100.1"}, "203.0.113.9"),  # anybody may write that
+        ("203.0.113.9", {"X-Forwarded-For": "198.51.100.1"}, "203.0.113.9"),  # any client can send this header
         ("10.1.2.3", {}, "10.1.2.3"),
         ("10.1.2.3", {"X-Forwarded-For": "198.51.100.1"}, "198.51.100.1"),
         ("10.1.2.3", {"x-forwarded-for": "198.51.100.1"}, "198.51.100.1"),
@@ -34,7 +34,7 @@ PROXIES = TrustedProxies("10.0.0.0/8, 192.0.2.1, fd00::/8")
             "10.1.2.3",
             {"X-Forwarded-For": "1.1.1.1, 198.51.100.1, 192.0.2.1"},
             "198.51.100.1",
-        ),  # itself wrote 1.1.1.1
+        ),  # the client forged 1.1.1.1
         ("10.1.2.3", {"X-Forwarded-For": "10.9.9.9, 10.8.8.8"}, "10.9.9.9"),
         ("10.1.2.3", {"X-Forwarded-For": "rubbish, , <script>"}, "10.1.2.3"),
         ("::ffff:10.1.2.3", {"X-Forwarded-For": "2001:db8::1"}, "2001:db8::1"),
@@ -44,7 +44,7 @@ PROXIES = TrustedProxies("10.0.0.0/8, 192.0.2.1, fd00::/8")
         ("unix:", {"X-Forwarded-For": "1.1.1.1"}, "unix:"),
         ("10.1.2.3", {"X-Forwarded-For": "198.51.100.1:61234"}, "198.51.100.1"),  # some proxies add the port
         ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, [2001:db8::1]:61234"}, "2001:db8::1"),
-        ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, unknown"}, "10.1.2.3"),  # the caller wrote 1.1.1.1
+        ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, unknown"}, "10.1.2.3"),  # the client forged 1.1.1.1
         ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, unknown, 10.8.8.8"}, "10.8.8.8"),
         ("10.1.2.3", {"X-Forwarded-For": "198.51.100.1, "}, "198.51.100.1"),
         ("fd00::1", {"Forwarded": "for=1.1.1.1, for=_hidden"}, "fd00::1"),
@@ -88,7 +88,7 @@ def test_calls_over_grpc_have_whole_lists_too() -> None:
         ("2a00:1450:4001:81c::200e", "2a00:1450:4001:81c::/64"),
         ("::ffff:198.51.100.1", "198.51.100.1"),
         ("198.51.100.1", "198.51.100.1"),
-        ("fd00::1", "fd00::1"),  # a pod's own
+        ("fd00::1", "fd00::1"),  # a pod's address
         ("fe80::1%eth0", "fe80::1%eth0"),
         ("::1", "::1"),
         ("unix:", "unix:"),

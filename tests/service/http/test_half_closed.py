@@ -1,4 +1,4 @@
-"""Callers who have sent all and wait, and callers who have gone: the same until something is sent to them."""
+"""Clients that have closed their write side: some wait for the response, others have disconnected."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ def post(jpeg: bytes, version: str = "1.1") -> bytes:
 
 
 async def answered(port: int, data: bytes) -> bytes:
-    """What comes back after everything was sent and that way closed."""
+    """Return what is received after the request was sent and the write side closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     writer.write_eof()
@@ -23,7 +23,7 @@ async def answered(port: int, data: bytes) -> bytes:
 
 
 def find_status(answer: bytes) -> int:
-    """The final status; interim ones are passed over."""
+    """Return the final status, ignoring interim responses."""
     while answer.startswith(b"HTTP/1.1 100 "):
         answer = answer.partition(b"\r\n\r\n")[2]
     return int(answer.split()[1])

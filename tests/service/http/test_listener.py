@@ -1,4 +1,4 @@
-"""What comes over the socket and isn't a request, and requests that never end."""
+"""Bytes that aren't HTTP requests, requests that never end, and the listening socket."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.service.serving import served
 
 
 async def said(port: int, data: bytes) -> tuple[int, dict]:
-    """Status and body of the answer to raw bytes; the connection must be closed after it."""
+    """Return status and body of the response to raw bytes; the connection has to be closed after it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     async with asyncio.timeout(10):
@@ -30,7 +30,7 @@ async def said(port: int, data: bytes) -> tuple[int, dict]:
     "data",
     [
         b"RUBBISH\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),  # a TLS greeting
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),  # a TLS ClientHello
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
@@ -155,7 +155,7 @@ async def test_who_reads_nothing_of_an_answer_is_let_go(models: Path, jpeg: byte
     head = f"{asked}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     async with asyncio.timeout(10):
         with socket.socket() as deaf:
-            async with served(models, keepalive_s=0.3, drain_s=60) as server:  # the end waits for answers on their way
+            async with served(models, keepalive_s=0.3, drain_s=60) as server:  # the shutdown waits for unsent responses
                 deaf.connect(("127.0.0.1", server.port))
                 deaf.sendall(head.encode() + jpeg)
                 assert await asyncio.to_thread(deaf.recv, 8) == b"HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Pages of other origins: asked before, let in or not, on every path."""
+"""Cross-origin requests and preflights, on every path."""
 
 import pytest
 from aiohttp import WSServerHandshakeError
@@ -27,7 +27,7 @@ async def test_a_preflight_needs_no_key_and_an_answer_may_be_read(
     assert answer.headers["Access-Control-Allow-Origin"] == SITE
     assert "POST" in answer.headers["Access-Control-Allow-Methods"]
     assert answer.headers["Access-Control-Allow-Headers"] == "authorization"
-    refused = await client.post(path, headers={"Origin": SITE})  # an error can be read as well
+    refused = await client.post(path, headers={"Origin": SITE})  # pages may read errors, too
     assert refused.status == 401
     assert refused.headers["Access-Control-Allow-Origin"] == SITE
     assert "X-Frame-Pts" in refused.headers["Access-Control-Expose-Headers"]

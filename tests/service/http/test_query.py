@@ -1,4 +1,4 @@
-"""Accept and query, without a server."""
+"""Parsing of queries and of the Accept header, without a server."""
 
 import jsonschema
 import pytest

@@ -1,4 +1,4 @@
-"""Several workers on one socket: nobody takes what an idler one could have."""
+"""Several workers on one socket: the one with the fewest connections accepts the next."""
 
 import asyncio
 import errno
@@ -11,11 +11,11 @@ import pytest
 
 from danmatte.http import shared_socket
 
-SOON_S = 2 * shared_socket._MAX_S  # then nobody waits for the connection before
+SOON_S = 2 * shared_socket._MAX_S  # enough time for the previous connection to be accepted
 
 
 class Worker:
-    """Stands for aiohttp's server: makes protocols, and knows how many it has."""
+    """A fake of aiohttp's server, which creates protocols and counts them."""
 
     def __init__(self, connections: int, taken: asyncio.Semaphore) -> None:
         self.connections: list[object] = [None] * connections
@@ -28,7 +28,7 @@ class Worker:
 
 
 class Exhausted:
-    """A listener whose process has no descriptor left for the first connection."""
+    """A listener whose process has no free file descriptor for the first connection."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener, self.refused = listener, 0
@@ -57,7 +57,7 @@ async def once(taken: asyncio.Semaphore) -> None:
 
 @asynccontextmanager
 async def taking(listener: socket.socket, worker: Worker) -> AsyncIterator[None]:
-    """The worker at its own descriptor of the socket, as a process would have: a loop knows one reader for each."""
+    """Run a worker with a separate descriptor of the socket, because a loop allows only one reader for each."""
     with listener.dup() as own:
         async with shared_socket.share(own, worker, None):  # type: ignore[arg-type]
             yield
@@ -65,7 +65,7 @@ async def taking(listener: socket.socket, worker: Worker) -> AsyncIterator[None]
 
 @contextmanager
 def burst(listener: socket.socket, count: int) -> Iterator[None]:
-    """So many connections at once, before anybody takes one."""
+    """Open this many connections at once, before any is accepted."""
     with ExitStack() as stack:
         for _ in range(count):
             stack.enter_context(socket.create_connection(listener.getsockname()))
@@ -122,7 +122,7 @@ async def test_a_burst_is_spread_evenly(listener: socket.socket, count: int, wor
         has = [len(worker.connections) for worker in all_]
         assert max(has) - min(has) <= apart, has
         await asyncio.sleep(SOON_S)
-        with burst(listener, 2 * workers):  # a long line is forgotten when it is over
+        with burst(listener, 2 * workers):  # a long queue has no effect once it is empty
             for _ in range(2 * workers):
                 await once(taken)
         more = [len(worker.connections) - before for worker, before in zip(all_, has, strict=True)]

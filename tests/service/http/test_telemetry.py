@@ -1,4 +1,4 @@
-"""What is written down about requests: the log's lines and the counters."""
+"""Telemetry of requests: access log and metrics."""
 
 import gzip
 import json
@@ -22,14 +22,14 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 async def answer(request: web.Request) -> web.Response:
-    """An answer with a phase."""
+    """Return a response with a timed phase."""
     timing = request[TIMING] = Timing()
     with timing.phase("infer"):
         return web.Response(body=b"12345")
 
 
 async def written(path: str, headers: dict[str, str]) -> tuple[dict[str, object], str]:
-    """The log's line and the metrics after one request."""
+    """Return the access log's line and the metrics after one request."""
     read, write = os.pipe()
     metrics, log = Metrics(), AccessLog(write)
     app = web.Application(

@@ -1,4 +1,4 @@
-"""Tokens: signed with a key, for some protocols, and not for long."""
+"""Signed tokens: their scope, expiry and signature."""
 
 import time
 
@@ -15,7 +15,7 @@ def make(**options: object) -> str:
 
 
 def check(text: str, secret: str = derive_secret(KEY)) -> Token:
-    """Reads and checks a token."""
+    """Parse a token and check its signature."""
     token = Token.parse(text)
     check_signature(text, token, secret)
     return token

@@ -1,4 +1,4 @@
-"""A thread that writes lines: whole, in order, and never in anybody's way."""
+"""The background writer writes complete lines in order, and never blocks."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ WHOLE_PIPE = 70_000  # bytes: more than a pipe holds, so that the thread waits f
 
 
 class Dropped:
-    """Counts lost lines."""
+    """Counts dropped lines."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -25,7 +25,7 @@ class Dropped:
 
 @contextmanager
 def pipe(*, max_lines: int = 100) -> Iterator[tuple[BackgroundWriter[str], int, Dropped]]:
-    """A writer, the other end of its pipe, and what it lost."""
+    """A writer, the other end of its pipe, and the counter of dropped lines."""
     read, write = os.pipe()
     dropped = Dropped()
     writer = BackgroundWriter(write, str.encode, name="trial", max_lines=max_lines, on_drop=dropped)
@@ -58,7 +58,7 @@ def test_beyond_its_queue_the_newest_lines_are_dropped() -> None:
     with pipe(max_lines=3) as (writer, read, dropped):
         for number in range(10):
             writer.write(str(number) * WHOLE_PIPE)
-        assert 6 <= dropped.count <= 7  # one may be in the thread's hands already
+        assert 6 <= dropped.count <= 7  # the thread may already have taken one
         seen = b""
         while seen.count(b"\n") < 10 - dropped.count:
             seen += os.read(read, 2**20)

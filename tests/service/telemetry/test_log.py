@@ -1,4 +1,4 @@
-"""The process' log: whole lines, and nobody who waits for their reader."""
+"""The application log: complete lines, without blocking."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def test_a_reader_who_sleeps_costs_lines_and_no_time_and_is_told_how_many() -> N
     while b"missing" not in said:
         said += os.read(read, 10**6)
     assert f"{lost} lines were not read in time" in said.decode()
-    os.close(read)  # whatever is left has no reader
+    os.close(read)  # the remaining lines have no reader
     book.close()
     os.close(write)
 

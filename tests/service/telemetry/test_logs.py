@@ -1,4 +1,4 @@
-"""Lines come whole and in order, and nobody waits for who reads them."""
+"""The access log: complete lines in order, without blocking."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def test_a_reader_who_sleeps_costs_lines_and_no_time() -> None:
     for _ in range(20):
         log.write(big)
     assert len(lost) >= 15
-    log.close(timeout_s=0.01)  # given up, and not waited for
+    log.close(timeout_s=0.01)  # times out
     os.close(read)
 
 

@@ -1,4 +1,4 @@
-"""What is counted, by one process and by several that share a folder."""
+"""Metrics of one process, and of several that share a folder."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_
     page = f"{WORKER.splitlines()[1]}\nprint(Metrics().render().decode())"
 
     def ran(code: str) -> str:
-        """What a process of its own says, and its number before it."""
+        """Return the process id and the output of a separate process."""
         code = f"import os; print(os.getpid()){chr(10)}{code}"
         return subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True).stdout
 
@@ -79,7 +79,7 @@ print(metrics.render().decode())
 
 def test_a_page_waits_for_a_worker_whose_files_are_begun(tmp_path: Path) -> None:
     def running(code: str, first: str) -> subprocess.Popen[str]:
-        """A process that has said its first word."""
+        """Start a process, and wait for its first line of output."""
         command, pipe = [sys.executable, "-c", code], subprocess.PIPE
         process = subprocess.Popen(
             command, env=os.environ | {SHARED_FOLDER: str(tmp_path)}, stdin=pipe, stdout=pipe, text=True

@@ -1,4 +1,4 @@
-"""Counts and times of versions, as Triton's clients read them."""
+"""Counts and times of versions, in Triton's format."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ TOY = ("toy", 2)
 
 
 def spent(**ms: float) -> Timing:
-    """So many milliseconds in each phase."""
+    """Return a timing with these milliseconds in each phase."""
     timing = Timing()
     for name, each in ms.items():
         timing.spend(name, each)
@@ -47,7 +47,7 @@ def test_items_and_calls_are_counted_apart_from_requests() -> None:
     statistics = Statistics()
     for batch in (1, 4, 4):  # nine items in three calls
         statistics.get_executions(TOY).count(batch, batch / 1e3)
-    for _ in range(5):  # asked for by five requests
+    for _ in range(5):  # of five requests
         statistics.count(TOY, spent(infer=1), 0.001)
     told = statistics.describe(*TOY)
     assert (told["inference_count"], told["execution_count"], told["inference_stats"]["success"]["count"]) == (9, 3, 5)

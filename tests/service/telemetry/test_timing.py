@@ -1,4 +1,4 @@
-"""Phases, how they are written, and how those of parts at work at once add up."""
+"""Timing of phases, their header, and the sum of concurrent parts."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Spans of a request and its phases, under the caller's trace."""
+"""Spans of a request and its phases, as children of the client's trace."""
 
 import gzip
 import sys
@@ -83,7 +83,7 @@ async def test_a_collector_gets_a_posts_phases_and_the_answer_names_its_span(mod
 
     collector = web.Application()
     collector.router.add_post("/v1/traces", take)
-    async with TestServer(collector) as there:  # noqa: SIM117 - it must outlive the other
+    async with TestServer(collector) as there:  # noqa: SIM117 - the collector has to outlive the client
         async with served(models, otlp_endpoint=str(there.make_url("/"))) as server, ClientSession() as session:
             asked = session.post(f"{server.url}/v1/mattes", data=jpeg, headers={"traceparent": PARENT})
             async with asked as answer:

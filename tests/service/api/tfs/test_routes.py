@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST: rows, columns, encoded pictures, states and refusals."""
+"""TensorFlow Serving's REST API: rows, columns, encoded pictures, states and errors."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ PIXELS = np.full((TOY.height, TOY.width, 3), 51, np.uint8).tolist()
 
 
 def b64(data: bytes) -> dict[str, str]:
-    """An encoded picture."""
+    """Return an encoded picture."""
     return {"b64": base64.b64encode(data).decode()}
 
 

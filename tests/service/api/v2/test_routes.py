@@ -1,4 +1,4 @@
-"""V2 over HTTP, byte by byte: both ways of sending tensors, and every refusal."""
+"""V2 over HTTP: JSON and binary tensors, and all errors."""
 
 import asyncio
 import base64
@@ -22,14 +22,14 @@ INFER = "/v2/models/toy/infer"
 
 
 def picture(light: int = 255) -> np.ndarray:
-    """One input whose left half is light."""
+    """Return an input whose left half is bright."""
     pixels = np.zeros(SHAPE, np.uint8)
     pixels[:, :, : TOY.width // 2] = light
     return pixels
 
 
 def tensor(**changes: object) -> dict[str, object]:
-    """The JSON of one binary input."""
+    """Return the JSON of one binary input."""
     size = {"binary_data_size": picture().nbytes}
     return {"name": "frame", "shape": SHAPE, "datatype": "UINT8", "parameters": size} | changes
 
@@ -45,7 +45,7 @@ async def post(client: TestClient, asked: object, *behind: bytes, path: str = IN
 
 
 async def outputs(answer) -> dict[str, tuple[dict, bytes]]:
-    """Each output's JSON and its bytes, if any."""
+    """Return each output's JSON, and its bytes if it is binary."""
     assert answer.status == 200, await answer.text()
     body = await answer.read()
     length = int(answer.headers.get(LENGTH, len(body)))
@@ -73,7 +73,7 @@ async def test_a_binary_tensor_comes_back_in_binary(start: Start, free_loop: Non
 
 @pytest.fixture(params=["flat", "nested"])
 def in_json(request: pytest.FixtureRequest) -> bytes:
-    """A request whose numbers are in its JSON."""
+    """Return a request with numbers as JSON."""
     pixels = picture().reshape(-1) if request.param == "flat" else picture()
     return json.dumps(asking(tensor(parameters={}, data=pixels.tolist()))).encode()
 
@@ -194,9 +194,9 @@ async def test_a_leaving_caller_frees_its_place(start: Start) -> None:
 
 
 async def until(condition) -> None:
-    """Waits for a condition, at most a few seconds."""
+    """Wait for a condition, at most a few seconds."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 
@@ -237,7 +237,7 @@ async def test_answers_and_failures_are_counted(start: Start, jpeg: bytes) -> No
     assert counted["inference_stats"]["success"]["count"] == 1
     assert counted["inference_stats"]["fail"]["count"] == 1
     assert counted["inference_stats"]["compute_infer"]["ns"] > 0
-    # Triton's batch sizes are those of executions, and this graph takes one picture at a time.
+    # Triton counts batch sizes of executions, and this graph takes one picture at a time.
     assert [entry["batch_size"] for entry in counted["batch_stats"]] == [1]
     assert counted["execution_count"] == counted["batch_stats"][0]["compute_infer"]["count"] == 2
     everything = await (await client.get("/v2/models/stats")).json()
@@ -356,7 +356,7 @@ async def test_a_body_over_the_limit_is_refused_in_json(start: Start) -> None:
 
 @pytest.fixture
 def megabytes() -> bytes:
-    """A batch in JSON."""
+    """Return a batch as JSON."""
     return json.dumps(asking(tensor(shape=[32, *SHAPE[1:]], parameters={}, data=LIST * 32))).encode()
 
 
