@@ -155,9 +155,9 @@ def _choose_executor(library: "Library", version: int, options: dict[str, Any]) 
         from danmatte.library.cluster import RayExecutor
 
         return RayExecutor(library, version, options["ray"])
-    from danmatte.library.executor import LocalExecutor, hire_workers
+    from danmatte.library.executor import LocalExecutor, make_supervisors
 
-    return LocalExecutor(hire_workers(library, version, options.get("workers", 0)))
+    return LocalExecutor(make_supervisors(library, version, options.get("workers", 0)))
 
 
 def _leave(*_: object) -> NoReturn:

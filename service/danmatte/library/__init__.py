@@ -1,4 +1,4 @@
-"""Whole libraries of videos: a track for each, made in parts, on many machines, resumable anywhere.
+"""Libraries of videos: a track for each video, made in parts on one or many machines; any machine can resume a run.
 
-What is there already is known by listing the target alone; every file in it is written whole, and never over another.
+Listing the target is enough to know what is finished: its files are written atomically, and tracks never overwritten.
 """

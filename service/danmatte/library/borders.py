@@ -1,6 +1,6 @@
-"""Where a long video is divided: at cuts, so that each part begins where nothing is carried over from before.
+"""The borders between parts of a long video: at cuts if possible, because no state is carried across a cut.
 
-Every part finds its own borders, and both parts at a border find the same one, as they look at the same frames.
+Each part finds its borders itself. Both parts at a border find the same one, because they examine the same frames.
 """
 
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from danmatte.tracks.selection import Span, TrackPlan, limit_rate
 from danmatte.video.motion import CutDetector
 from danmatte.video.reader import Video
 
-_WINDOW_MS = 20_000  # how far beyond its place a border may be, for the sake of a cut
-_LEAD_MS = 1000  # looked at before, so that a cut is known as such
-_WARM_MS = 10_000  # computed before a border without a cut: masks and held frames are the undivided video's by then
+_WINDOW_MS = 20_000  # how far after its nominal place a border may be, in search of a cut
+_LEAD_MS = 1000  # examined before a border, because detecting a cut needs earlier frames
+_WARM_MS = 10_000  # computed before a border without a cut; then masks and held frames equal the undivided video's
 
 
 class Border(NamedTuple):
@@ -23,9 +23,9 @@ class Border(NamedTuple):
 
 
 def find_span(video: Video, plan: TrackPlan, unit: Unit) -> Span | None:
-    """The part of the video that the unit is; None where no frame falls into it.
+    """Return the span of the video that the unit covers; None if it contains no frame.
 
-    A video that doesn't say how long it is isn't divided: all of it is the first part.
+    A video without a stated duration isn't divided: the first part covers all of it.
     """
     end_ms = video.end_ms
     if unit.parts == 1 or not end_ms:
@@ -47,7 +47,7 @@ def find_span(video: Video, plan: TrackPlan, unit: Unit) -> Span | None:
 
 
 def _find_border(video: Video, plan: TrackPlan, place_ms: float, window_ms: float) -> Border | None:
-    """The first cut within the window from a place on, or else the window's end; None after the last frame."""
+    """Return the first cut in the window that starts at a place, otherwise its end; None if the video ends earlier."""
     cuts = CutDetector()
     for frame in limit_rate(video.read_frames(max(0, round(place_ms) - _LEAD_MS)), plan.fps):
         is_cut = cuts.step(frame.to_grey(plan.working))

@@ -1,4 +1,4 @@
-"""Units on the nodes of a cluster of Ray: a task for each, nothing but its result on the way back."""
+"""Units on the nodes of a Ray cluster: one task per unit, which returns only the result."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from danmatte.library.result import UnitResult
 from danmatte.library.supervisor import UnitSupervisor
 from danmatte.tracks.batch import CORES_A_VIDEO
 
-_WAITING = 2  # tasks under way for each that can run: the next one is there when one ends
-_supervisors: dict[tuple[Library, int], UnitSupervisor] = {}  # of this process: Ray keeps processes for further tasks
+_WAITING = 2  # tasks submitted per task that can run, so that no core waits for the next one
+_supervisors: dict[tuple[Library, int], UnitSupervisor] = {}  # of this process, which Ray reuses for later tasks
 
 
 def make_on_node(setup: Setup, unit: Unit) -> UnitResult:
-    """Makes a unit in the process of Ray that this is called in, which has a process of its own for the decoder."""
+    """Make a unit on this node. Called in a process of Ray, which starts a separate process for the decoder."""
     key = setup.library, setup.version
     if key not in _supervisors:
         _supervisors[key] = UnitSupervisor(setup.library, IsolatedMaker(setup))
@@ -23,9 +23,9 @@ def make_on_node(setup: Setup, unit: Unit) -> UnitResult:
 
 
 class RayExecutor(Executor):
-    """Tasks of Ray Core. A node that is lost has its tasks done by others.
+    """An executor that runs units as tasks of Ray Core; if a node is lost, other nodes run its tasks again.
 
-    Raises InvalidParameterError where no cluster answers. `ray` is the library, or what stands in for it.
+    Raises InvalidParameterError if no cluster responds. `ray` is the library, or a replacement for tests.
     """
 
     def __init__(self, library: Library, version: int, address: str, ray: Any = None) -> None:
@@ -33,7 +33,7 @@ class RayExecutor(Executor):
         try:
             self._ray.init(address, log_to_driver=False, logging_level="warning")
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InvalidParameterError(f"ray: {address}: expected a cluster that answers: {error}") from error
+            raise InvalidParameterError(f"ray: {address}: expected a cluster that responds: {error}") from error
         nodes = [node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]]
         cores = max(1, min([CORES_A_VIDEO, *(int(count) for count in nodes if count)]))
         self.capacity = _WAITING * max(1, sum(int(count // cores) for count in nodes))
@@ -53,7 +53,7 @@ class RayExecutor(Executor):
         unit = self._units.pop(ended[0])
         try:
             result: UnitResult = self._ray.get(ended[0])
-        except self._ray.exceptions.RayTaskError as error:  # what a unit's maker raises, as it would here
+        except self._ray.exceptions.RayTaskError as error:  # raised by the unit's maker; raise the same here
             raise error.as_instanceof_cause() from error
         except self._ray.exceptions.RayError as error:
             track = unit.name_track(self._suffix)

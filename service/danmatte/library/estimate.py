@@ -1,4 +1,4 @@
-"""How much work is left in a library: video and masks by a look at some videos, core hours by a measurement."""
+"""Estimate of a library's remaining work: video and masks from a sample of the videos, time from a measurement."""
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ from danmatte.library.place import open_storage
 from danmatte.library.progress import format_time
 from danmatte.tracks.batch import CORES_A_VIDEO
 
-MOST_LOOKED_AT = 20
-_START_S = 120.0  # for starting a process, on a machine that is busy with others
-_LOOK_S = 30.0  # for opening one video; what takes longer is left out
+MAX_PROBED = 20
+_START_S = 120.0  # for starting a process on a busy machine
+_PROBE_S = 30.0  # for opening one video; slower ones are left out
 
 
 class VideoFacts(NamedTuple):
-    """What a video says of itself, without being decoded: a frame has so many `pixels`."""
+    """A video's stated facts, read without decoding; `pixels` are those of one frame."""
 
     size_bytes: int
     seconds: float
@@ -32,9 +32,10 @@ class VideoFacts(NamedTuple):
 
 
 class Estimate(Struct, frozen=True):
-    """What is left to do, by the facts of `looked_at` videos; masks are an upper end, as those that are held cost less.
+    """The remaining work, estimated from `looked_at` videos; an upper limit, because held masks cost less.
 
-    `core_s` are the seconds that one core would take by a measurement with frames of this kind; None without one.
+    `core_s` is the time in seconds that one core would take by a measurement with frames of the kind `frame`, at
+    `per_core_s` masks per second and core. Both are None without a measurement.
     """
 
     units: int
@@ -48,7 +49,7 @@ class Estimate(Struct, frozen=True):
     core_s: float | None = None
 
     def describe(self) -> str:
-        """In words, a line each."""
+        """Return the estimate as text, a line per fact."""
         lines = [f"{self.units} units, {self.size_bytes / 2**20:.1f} MiB of video; finished before: {self.kept}"]
         if self.looked_at:
             words = f"left: about {format_time(self.video_s)} of video, at most {self.masks} masks"
@@ -64,14 +65,14 @@ class Estimate(Struct, frozen=True):
 
 
 def estimate(inventory: Inventory, capacity: Capacity | None) -> Estimate:
-    """Looks at some of the videos that are left. Raises ServiceError."""
+    """Estimate the remaining work by probing some of the unfinished videos. Raises ServiceError."""
     totals, library = inventory.count(), inventory.library
-    found = list(look_at_videos(library, [unit.video for unit in _choose(inventory, totals.units - totals.kept)]))
-    looked_bytes = sum(facts.size_bytes for facts in found)
+    found = list(probe_videos(library, [unit.video for unit in _choose(inventory, totals.units - totals.kept)]))
+    probed_bytes = sum(facts.size_bytes for facts in found)
     left_bytes = totals.size_bytes - totals.kept_bytes
-    times = left_bytes / looked_bytes if looked_bytes else 0.0
+    times = left_bytes / probed_bytes if probed_bytes else 0.0
     masks = sum(facts.seconds * min(facts.fps, library.options.fps) for facts in found) * times
-    told = Estimate(
+    work = Estimate(
         totals.units,
         totals.kept,
         totals.size_bytes,
@@ -79,11 +80,11 @@ def estimate(inventory: Inventory, capacity: Capacity | None) -> Estimate:
         round(times * sum(facts.seconds for facts in found), 1),
         round(masks),
     )
-    return told if capacity is None or not found else _add_cores(told, capacity, found)
+    return work if capacity is None or not found else _add_cores(work, capacity, found)
 
 
-def _add_cores(told: Estimate, capacity: Capacity, found: Sequence[VideoFacts]) -> Estimate:
-    """By the kind of frame that was measured whose size is the videos'."""
+def _add_cores(work: Estimate, capacity: Capacity, found: Sequence[VideoFacts]) -> Estimate:
+    """Return the estimate with the time, by the measured kind of frame whose size is closest to the videos'."""
     pixels = sum(facts.pixels * facts.seconds for facts in found) / sum(facts.seconds for facts in found)
 
     def compare(kind: FrameKind) -> float:
@@ -92,32 +93,30 @@ def _add_cores(told: Estimate, capacity: Capacity, found: Sequence[VideoFacts]) 
 
     kind = min(capacity.frames, key=compare)
     per_core_s = capacity.model_worker(CORES_A_VIDEO, kind).per_s / CORES_A_VIDEO
-    return structs.replace(told, frame=str(kind), per_core_s=per_core_s, core_s=told.masks / per_core_s)
+    return structs.replace(work, frame=str(kind), per_core_s=per_core_s, core_s=work.masks / per_core_s)
 
 
 def _choose(inventory: Inventory, left: int) -> list[Unit]:
-    """Some units that aren't finished, evenly from all."""
-    wanted = (
-        {at * left // MOST_LOOKED_AT for at in range(MOST_LOOKED_AT)} if left > MOST_LOOKED_AT else set(range(left))
-    )
+    """Return some unfinished units, evenly distributed and at most one per video."""
+    wanted = {at * left // MAX_PROBED for at in range(MAX_PROBED)} if left > MAX_PROBED else set(range(left))
     unfinished = (unit for unit, finished in inventory if not finished)
     chosen = [unit for at, unit in enumerate(unfinished) if at in wanted]
     return list({unit.video: unit for unit in chosen}.values())
 
 
-def look_at_videos(library: Library, videos: Sequence[str]) -> Iterator[VideoFacts]:
-    """The facts of those videos that tell them, looked at in a process of its own: one may crash it, or hang."""
+def probe_videos(library: Library, videos: Sequence[str]) -> Iterator[VideoFacts]:
+    """Yield the facts of the videos that state them; read in a separate process, which a video may crash or hang."""
     left = list(videos)
     while left:
         context = multiprocessing.get_context("spawn")
         connection, other = context.Pipe()
-        process = context.Process(target=_look, args=(other, library, left), daemon=True)
+        process = context.Process(target=_probe, args=(other, library, left), daemon=True)
         process.start()
         other.close()
         try:
-            with suppress(EOFError):  # it crashed
+            with suppress(EOFError):  # the process crashed
                 ready = connection.poll(_START_S) and connection.recv()
-                while ready and left and connection.poll(_LOOK_S):
+                while ready and left and connection.poll(_PROBE_S):
                     facts = connection.recv()
                     del left[0]
                     if facts is not None:
@@ -125,11 +124,11 @@ def look_at_videos(library: Library, videos: Sequence[str]) -> Iterator[VideoFac
         finally:
             process.kill()
             process.join()
-        left = left[1:]  # at the one that is first now it crashed or hung, if there is one
+        left = left[1:]  # the first of these, if any, crashed the process or hung
 
 
-def _look(connection: Connection, library: Library, videos: Sequence[str]) -> None:
-    """The process."""
+def _probe(connection: Connection, library: Library, videos: Sequence[str]) -> None:
+    """Run in the separate process: send that it is ready, then each video's facts or None."""
     storage = open_storage(library.source)
     connection.send(True)
     for name in videos:

@@ -1,4 +1,4 @@
-"""What has units made, several at once: the threads of this machine, or the nodes of a cluster."""
+"""Executors, which run several units at once: in this machine's workers, or on the nodes of a cluster."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -15,41 +15,41 @@ from danmatte.tracks.batch import CORES_A_VIDEO
 
 
 class Executor(ABC):
-    """Takes units, and gives their results in any order; `capacity` are as many as may be under way."""
+    """An executor of units, which returns results in any order; at most `capacity` units may be submitted at a time."""
 
     capacity: int
 
     @abstractmethod
     def submit(self, unit: Unit) -> None:
-        """Has a unit made."""
+        """Start making a unit."""
 
     @abstractmethod
     def wait(self, patience_s: float) -> UnitResult | None:
-        """The next result; None where none comes in time. Raises ServiceError where no unit could be made."""
+        """Return the next result, or None after `patience_s` seconds. Raises ServiceError if no unit can be made."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends whatever is under way."""
+        """Stop all unfinished units."""
 
 
-def hire_workers(library: Library, version: int, workers: int = 0) -> list[UnitSupervisor]:
-    """The workers of this machine, each on cores of its own; 0 are as many as the cores feed.
+def make_supervisors(library: Library, version: int, workers: int = 0) -> list[UnitSupervisor]:
+    """Return a supervisor for each worker of this machine, each worker on separate cores.
 
-    Raises InvalidParameterError.
+    0 workers choose the number by the cores. Raises InvalidParameterError.
     """
     cores = count_cores()
     workers = workers or max(1, cores // CORES_A_VIDEO)
     if not 1 <= workers <= cores:
-        raise InvalidParameterError(f"workers: expected 1 to {cores}, one a core, received {workers}")
+        raise InvalidParameterError(f"workers: expected 1 to {cores}, one per core, received {workers}")
     setups = [Setup(library, version, cpus) for cpus in split_cpus(workers)]
     return [UnitSupervisor(library, IsolatedMaker(setup)) for setup in setups]
 
 
 class LocalExecutor(Executor):
-    """A thread for each of this machine's workers."""
+    """An executor with a thread for each of this machine's workers."""
 
     def __init__(self, supervisors: Sequence[UnitSupervisor]) -> None:
-        self.capacity = len(supervisors) + 1  # one waits, so that no process does
+        self.capacity = len(supervisors) + 1  # one unit is queued, so that no worker waits for the next one
         self._units: SimpleQueue[Unit | None] = SimpleQueue()
         self._results: SimpleQueue[UnitResult | BaseException] = SimpleQueue()
         self._supervisors = supervisors
@@ -81,6 +81,6 @@ class LocalExecutor(Executor):
         while (unit := self._units.get()) is not None:
             try:
                 self._results.put(supervisor.run(unit))
-            except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+            except BaseException as error:  # noqa: BLE001 - raised again by `wait`
                 self._results.put(error)
                 return

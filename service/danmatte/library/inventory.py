@@ -1,4 +1,4 @@
-"""Which units a library has, and which of them are finished: by listing source and target, with nothing opened."""
+"""The inventory of a library: its units and which are finished, found by listing source and target."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from danmatte.quality.companion import SUFFIX
 
 @dataclass
 class Totals:
-    """How much a library is: units and their bytes, and how much of that was finished before."""
+    """Totals of a library: units and their bytes, and how much of both was already finished."""
 
     units: int = 0
     size_bytes: int = 0
@@ -24,10 +24,10 @@ class Totals:
 
 
 class Inventory:
-    """The units of one shard, as they were when this was made.
+    """The units of one shard, and which were finished when the inventory was created.
 
-    It keeps 16 bytes of each track and each verdict and nothing of other units: its memory is that of the names in the
-    largest folder. Raises StorageError, and InvalidParameterError where there is no source.
+    It stores 16 bytes per track and per verdict and nothing for other units; otherwise its memory use is that of the
+    names in the largest folder. Raises StorageError, and InvalidParameterError if the source doesn't exist.
     """
 
     def __init__(self, library: Library, manifest: Manifest, shard: Shard) -> None:
@@ -41,7 +41,7 @@ class Inventory:
         self._attempts = AttemptLog(library, target).count_all()
 
     def __iter__(self) -> Iterator[tuple[Unit, bool]]:
-        """Every unit, and whether it is finished; those that broke off before come last."""
+        """Yield every unit and whether it is finished; those that failed before come last."""
         tried = list[Unit]()
         for unit in self._list_units():
             if self._is_finished(unit):
@@ -53,7 +53,7 @@ class Inventory:
         yield from ((unit, False) for unit in tried)
 
     def count(self) -> Totals:
-        """Goes through the source once."""
+        """Count units and bytes; lists the source once."""
         totals = Totals()
         for unit, finished in self:
             totals.units += 1
@@ -69,9 +69,10 @@ class Inventory:
                     yield unit._replace(attempts=self._attempts[unit.key])
 
     def _is_finished(self, unit: Unit) -> bool:
-        """Whether the track is there, or the unit's part of it; all parts without a track are still to be joined.
+        """Return whether nothing is left to do for the unit: its track or its part exists.
 
-        Where verdicts are wanted, a track without one is the work of its video's first unit.
+        The first unit of a video isn't finished while all parts exist without the joined track, or while a requested
+        verdict is missing.
         """
         if bytes.fromhex(unit.digest) in self._finished:
             judging = self.library.judging
@@ -82,7 +83,7 @@ class Inventory:
 
 
 def _find_digests(target: Storage, *suffixes: str) -> Iterator[bytes]:
-    """The digests in the names of files that are there and end like this."""
+    """Yield the digests in the names of the target's files with these suffixes."""
     named = re.compile(rf"\.([0-9a-f]{{32}})(?:{'|'.join(map(re.escape, suffixes))})$")
     for file in target.list_files():
         if match := named.search(file.name):

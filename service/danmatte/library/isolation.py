@@ -1,4 +1,4 @@
-"""A process of its own for what may crash or hang: decoders of strangers' videos."""
+"""Process isolation: units are made in a separate process, because decoding untrusted videos may crash or hang."""
 
 import errno
 import multiprocessing
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from danmatte.library.maker import TrackMaker
     from danmatte.quality.judge import Judge
 
-_START_S = 120.0  # for opening a model, on a machine that is busy with others
-_BEAT_S = 1.0  # how often a process tells that frames come
-# What is no fault of a video's, whichever file it was: no room, no right, no descriptor, or a mount that has gone.
-_PLACES = frozenset(
+_START_S = 120.0  # for opening a model on a busy machine
+_BEAT_S = 1.0  # how often a process reports that it makes progress
+# Errors that aren't caused by the video: no space, no permission, no file descriptor, or a lost mount.
+_STORAGE_ERRORS = frozenset(
     (
         *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
         *(errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH),
@@ -35,20 +35,21 @@ _PLACES = frozenset(
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why there is no result; `is_places` where that is the fault of a place of videos or tracks."""
+    """The reason why there is no result; `is_storage` if the storage of videos or tracks caused it."""
 
     reason: str
-    is_places: bool
+    is_storage: bool
 
 
-_Message: TypeAlias = UnitResult | _Failure | str | int  # a result, why there is none, why none ever, masks so far
+# A result; a unit's failure; why the process can't work at all; or the number of masks so far.
+_Message: TypeAlias = UnitResult | _Failure | str | int
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a process works with: the version that was chosen for all, and the CPUs that it is to stay on.
+    """The configuration of a process: the library, the model's version, and the CPUs that it is pinned to.
 
-    No CPUs leave them as they are; `cores` is then how many of them it uses, 0 for all.
+    If `cpus` is empty, the process isn't pinned and uses `cores` of its CPUs, 0 for all.
     """
 
     library: Library
@@ -58,22 +59,22 @@ class Setup:
 
 
 class IsolatedMaker:
-    """A process that makes units one after another; a new one is started where it was lost."""
+    """A maker that runs in a separate process, one unit after another; if the process is lost, a new one is started."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._context = multiprocessing.get_context("spawn")  # a fork would share the threads' locks
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None  # a process that is killed leaves it full
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # deleted here, because a killed process can't
         self._closed = False
-        self._starting = threading.Lock()  # else a process that is just being started would outlive close()
+        self._starting = threading.Lock()  # otherwise a process that is being started could outlive close()
 
     def make(self, unit: Unit) -> UnitResult:
-        """Makes a unit.
+        """Make a unit.
 
-        Raises LostWorkerError where its process crashed, hung, or has a reason to make none, StorageError where that
-        is no fault of the video's, and ModelError where it can't open the model.
+        Raises LostWorkerError if its process crashed, hung or failed at the video, StorageError if the storage failed,
+        and ModelError if the model can't be opened.
         """
         connection = self._connection or self._start()
         library = self._setup.library
@@ -92,10 +93,10 @@ class IsolatedMaker:
             if isinstance(message, UnitResult):
                 return message
             if isinstance(message, _Failure):
-                raise (StorageError if message.is_places else LostWorkerError)(message.reason)
+                raise (StorageError if message.is_storage else LostWorkerError)(message.reason)
 
     def close(self) -> None:
-        """Ends the process, whatever it does; a unit under way is lost. May be called from another thread."""
+        """Kill the process; an unfinished unit is lost. May be called from another thread."""
         with self._starting:
             self._closed = True
         self._end()
@@ -103,7 +104,7 @@ class IsolatedMaker:
     def _start(self) -> Connection:
         with self._starting:
             if self._closed:
-                raise LostWorkerError("no more processes are started")
+                raise LostWorkerError("expected a process to start, but its worker was stopped")
             with ExitStack() as undone:
                 try:
                     connection, other = self._context.Pipe()
@@ -114,7 +115,7 @@ class IsolatedMaker:
                     with other:
                         process.start()
                 except OSError as error:
-                    wanted = "expected room for a process, and a folder for unfinished tracks, which TMPDIR may name"
+                    wanted = "expected resources for a process, and a temporary folder to write to (TMPDIR)"
                     raise StorageError(f"{wanted}: {error}") from error
                 undone.pop_all()
             self._process, self._connection, self._folder = process, connection, folder
@@ -129,7 +130,7 @@ class IsolatedMaker:
     def _send(self, connection: Connection, unit: Unit) -> None:
         try:
             connection.send(unit)
-        except OSError as error:  # it died while it had nothing to do
+        except OSError as error:  # it died while it was idle
             raise LostWorkerError(self._end(dying_s=2.0)) from error
 
     def _receive(self, connection: Connection) -> _Message:
@@ -140,11 +141,11 @@ class IsolatedMaker:
         return message
 
     def _end(self, dying_s: float = 0.0) -> str:
-        """Ends the process, which may be dying by itself; returns how it ended, in words."""
+        """Kill the process after waiting `dying_s` seconds for it to end by itself; return how it ended, as text."""
         process, self._process, self._connection = self._process, None, None
         folder, self._folder = self._folder, None
         if process is None:
-            return "its process was ended"
+            return "its process was stopped"
         process.join(dying_s)
         process.kill()
         process.join()
@@ -155,8 +156,8 @@ class IsolatedMaker:
 
 
 def _work(connection: Connection, setup: Setup, folder: str) -> None:
-    """The process: opens the model, and answers each unit with a result, or with why there is none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    """Run in the separate process: open the model, then reply to each unit with its result or failure."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the parent decides
     tempfile.tempdir = folder
     threading.Thread(target=_leave_with_parent, args=(folder,), daemon=True).start()
     if setup.cpus and hasattr(os, "sched_setaffinity"):
@@ -173,9 +174,9 @@ def _work(connection: Connection, setup: Setup, folder: str) -> None:
         connection.send(str(error))
         return
     connection.send(0)
-    with suppress(EOFError, ConnectionError):  # nobody wants anything any more
+    with suppress(EOFError, ConnectionError):  # the parent has closed the connection
         while True:
-            connection.send(_answer(maker, connection.recv(), _Beat(connection)))
+            connection.send(_make(maker, connection.recv(), _Beat(connection)))
 
 
 def _open_judge(setup: Setup) -> "Judge | None":
@@ -188,41 +189,41 @@ def _open_judge(setup: Setup) -> "Judge | None":
     return Judge(open_version(library.models, MODEL, library.judging.version, for_many=True, cores=cores))
 
 
-def _answer(maker: "TrackMaker", unit: Unit, beat: "_Beat") -> UnitResult | _Failure:
+def _make(maker: "TrackMaker", unit: Unit, beat: "_Beat") -> UnitResult | _Failure:
     started = time.monotonic()
     try:
         return maker.make(unit, beat.step).time(time.monotonic() - started)
     except (ServiceError, OSError) as error:
-        return _Failure(str(error), is_places=blames_place(error))
+        return _Failure(str(error), is_storage=is_storage_failure(error))
 
 
-def blames_place(error: BaseException) -> bool:
-    """Whether an error is the fault of a place of videos or tracks, and not of the video that was being made."""
+def is_storage_failure(error: BaseException) -> bool:
+    """Return whether an error was caused by the storage of videos or tracks and not by the video."""
     found: BaseException | None = error
     while found:
-        if isinstance(found, StorageError) or (isinstance(found, OSError) and found.errno in _PLACES):
+        if isinstance(found, StorageError) or (isinstance(found, OSError) and found.errno in _STORAGE_ERRORS):
             return True
         found = found.__cause__
     return False
 
 
 class _Beat:
-    """Tells the parent that frames come, from any thread."""
+    """A heartbeat, which reports progress to the parent; thread-safe."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection, self._told = connection, time.monotonic()
-        self._alone = threading.Lock()
+        self._connection, self._sent_s = connection, time.monotonic()
+        self._lock = threading.Lock()
 
     def step(self, tally: Tally) -> None:
-        with self._alone:
+        with self._lock:
             now = time.monotonic()
-            if now - self._told >= _BEAT_S:
-                self._told = now
+            if now - self._sent_s >= _BEAT_S:
+                self._sent_s = now
                 self._connection.send(tally.masks)
 
 
 def _leave_with_parent(folder: str) -> NoReturn:
-    """A parent that is killed closes nothing: its processes leave by themselves, and take their folders along."""
+    """Wait until the parent ends, then delete the folder and exit, because a killed parent can't stop this process."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""Storages on this machine: folders."""
+"""Storage in a folder of this machine."""
 
 import errno
 import os
@@ -15,13 +15,13 @@ from danmatte.tracks.batch import is_video_name
 from danmatte.video.playlist import list_named_files
 from danmatte.video.reader import ClockName, Video
 
-_FILE_SYSTEMS_OWN = "lost+found"  # a folder that only root can read, in the root of every ext4 volume
+_LOST_AND_FOUND = "lost+found"  # a folder that only root can read, in the root of every ext4 volume
 
 
 class LocalStorage(Storage):
-    """A folder."""
+    """Storage in a folder."""
 
-    unfinished: ClassVar[str] = ".danmatte-"  # what unfinished files are called first
+    unfinished: ClassVar[str] = ".danmatte-"  # prefix of unfinished files
 
     def __init__(self, root: Path) -> None:
         self._root, self.place = root, str(root)
@@ -34,7 +34,7 @@ class LocalStorage(Storage):
         yield from self._walk(self._root / folder, f"{folder}/" if folder else "")
 
     def list_videos(self) -> Iterator[StoredFile]:
-        """As the base class says; what a playlist in the same folder, or one above, names is no video of its own."""
+        """List videos, except files that a playlist in their folder, or in a folder above it, names."""
         segments = set[str]()
         for file in self._walk(self._root, "", segments=segments):
             if is_video_name(file.name) and os.path.normpath(self._root / file.name) not in segments:
@@ -74,8 +74,8 @@ class LocalStorage(Storage):
         with self._explain(name):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            except FileExistsError as error:  # which would mean that the file itself is there
-                raise StorageError(f"{path.parent}: expected a folder to write to, there is a file") from error
+            except FileExistsError as error:  # not passed on, because to callers it means that the file itself exists
+                raise StorageError(f"{path.parent}: expected a folder to write to, found a file") from error
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=self.unfinished, delete=False) as file:
                 try:
                     file.write(data)
@@ -94,13 +94,14 @@ class LocalStorage(Storage):
         above: frozenset[tuple[int, int]] = frozenset(),
         segments: set[str] | None = None,
     ) -> Iterator[StoredFile]:
-        """Name after name, a folder at a time; a link to a folder `above` would lead round for ever.
+        """Yield the files below a folder, by name, one folder at a time.
 
-        While it is in a folder, `segments` has the files that playlists there name.
+        Links to a folder `above` are skipped, because they would never end. While a folder is walked, `segments`
+        contains the files that its playlists name.
         """
         try:
             with os.scandir(folder) as found:
-                listed = (each for each in found if each.name[0] != "." and each.name != _FILE_SYSTEMS_OWN)
+                listed = (each for each in found if each.name[0] != "." and each.name != _LOST_AND_FOUND)
                 entries = sorted(listed, key=lambda each: each.name)
             own = folder.stat()
         except FileNotFoundError:
@@ -128,7 +129,7 @@ class LocalStorage(Storage):
 
     @contextmanager
     def _explain(self, name: str) -> Iterator[None]:
-        """FileExistsError passes; whatever else the system says becomes a StorageError."""
+        """Translate OSError to StorageError; FileExistsError is passed on."""
         try:
             yield
         except FileExistsError:
@@ -138,7 +139,7 @@ class LocalStorage(Storage):
 
 
 def _look_at(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """What an entry of a folder is, or leads to; None where it has gone meanwhile, or leads nowhere."""
+    """Return the state of a folder's entry, or of its link's target; None if that doesn't exist."""
     try:
         return entry.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Makes the track of a unit: from the source to the target, with one network."""
+"""The maker of a unit's track, from the source to the target, with one network."""
 
 import asyncio
 import tempfile
@@ -31,15 +31,15 @@ from danmatte.tracks.track import TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import Video
 
-_PART_SUFFIX = ".mattes"  # it keeps all that is known of a mask, whatever format the track will have
+_PART_SUFFIX = ".mattes"  # because it stores everything about a mask, whatever the track's format is
 
 
 class TrackMaker:
-    """Makes units one after another, in the process and with the cores that it is called in."""
+    """A maker of units, one after another, in the calling process."""
 
     def __init__(self, library: Library, served: Served, judge: Judge | None = None) -> None:
-        """`judge` is needed where the library's videos are judged."""
-        cv2.setNumThreads(1)  # every stage has a thread already
+        """`judge` is required if the library's videos are judged."""
+        cv2.setNumThreads(1)  # because every stage already has its own thread
         self._library, self._served = library, served
         self._source, self._target = open_storage(library.source), open_storage(library.target)
         self._pipeline = make_pipeline(served)
@@ -48,10 +48,10 @@ class TrackMaker:
             self._verdicts = VerdictMaker(library, library.judging, self._target, judge)
 
     def make(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
-        """Makes a unit's track unless it is there, and its verdict; calls `report` as long as it goes on.
+        """Make a unit's track and verdict unless they exist; calls `report` as long as there is progress.
 
-        Of a video in parts it makes the unit's own, and joins them all where no other is missing.
-        Raises ServiceError and OSError where there will be none.
+        For a video in parts, it makes the unit's part, and joins all parts if no other one is missing. Raises
+        ServiceError and OSError if that fails.
         """
         if self._target.has(unit.name_track(self._library.suffix)):
             return self._keep(unit, report)
@@ -66,7 +66,7 @@ class TrackMaker:
         return UnitResult(state, unit.video, "", part=unit.part, size_bytes=unit.share_bytes)
 
     def _keep(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
-        """The track is there; its verdict is made unless it is there, too."""
+        """Keep an existing track; make its verdict if it is missing."""
         verdicts, kept = self._verdicts, self._describe("kept", unit)
         if verdicts is None or unit.number or verdicts.has(unit):
             return kept
@@ -106,7 +106,7 @@ class TrackMaker:
         try:
             self._target.create(name_part(unit), encode_part(facts, track))
         except FileExistsError:
-            return  # somebody else was as fast, and made the same
+            return  # another worker has made the same part
 
     def _join(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
         names = list_part_names(unit)
@@ -134,14 +134,16 @@ class TrackMaker:
         return self._verdicts.watch(video) if self._verdicts else nullcontext()
 
     def _judge(self, result: UnitResult, quality: VideoQuality) -> UnitResult:
-        """The result with its verdict, which may be all that is new."""
-        told = msgspec.structs.replace(result, grade=quality.grade, score=quality.score)
-        return msgspec.structs.replace(told, state="judged") if result.state == "kept" else told
+        """Return the result with its verdict; the state is `judged` if only the verdict is new."""
+        state: State = "judged" if result.state == "kept" else result.state
+        return msgspec.structs.replace(result, state=state, grade=quality.grade, score=quality.score)
 
     def _open(self, unit: Unit, report: Callable[[Tally], object]) -> Video:
         self._check_revision(unit)
         video = self._source.open_video(unit.video, self._library.options.clock)
-        video.note_frame = partial(report, Tally())  # on the way to a border nothing else is heard for long
+        video.note_frame = partial(
+            report, Tally()
+        )  # because the search for a border reports nothing else for a long time
         return video
 
     def _describe_header(self, video: Video, path: Path) -> TrackHeader:
@@ -153,13 +155,13 @@ class TrackMaker:
         self._check_revision(unit)
         try:
             self._target.create(unit.name_track(self._library.suffix), path.read_bytes())
-        except FileExistsError:  # somebody else was as fast
+        except FileExistsError:  # another worker has made the same track
             return self._describe("kept", unit)
         return self._describe("broken" if broken else "made", unit, tally, broken)
 
     def _check_revision(self, unit: Unit) -> None:
         if self._source.describe(unit.video).revision != unit.revision:
-            raise StorageError(f"{unit.video}: expected the video that was listed; it changed")
+            raise StorageError(f"{unit.video}: expected the video that was listed, but it has changed")
 
     def _describe(self, state: State, unit: Unit, tally: Tally | None = None, reason: str = "") -> UnitResult:
         tally = tally or Tally()
@@ -180,5 +182,5 @@ class TrackMaker:
 
 
 def _make_folder() -> tempfile.TemporaryDirectory[str]:
-    """A place for a track until it is whole."""
+    """Return a temporary folder for an unfinished track."""
     return tempfile.TemporaryDirectory(prefix="danmatte-")

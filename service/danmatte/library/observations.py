@@ -1,4 +1,4 @@
-"""What is seen of a long video's parts for its verdict: it waits in the target, and is joined as if undivided."""
+"""Observations of a long video's parts, stored in the target until they are joined for the video's verdict."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,7 +17,7 @@ from danmatte.video.decoded_frame import DecodedFrame
 
 
 class SeenSample(Struct, frozen=True):
-    """A frame that was judged, as `Sample` has it."""
+    """A judged frame: a `Sample` that can be stored."""
 
     pts_ms: int
     shot: int
@@ -27,25 +27,25 @@ class SeenSample(Struct, frozen=True):
     verdict: Verdict
 
     def restore(self, shots_before: int) -> Sample:
-        """The sample in a video that has so many shots before the part."""
+        """Return the sample for the whole video, in which `shots_before` shots precede the part."""
         judged: Future[Verdict] = Future()
         judged.set_result(self.verdict)
         return Sample(self.pts_ms, shots_before + self.shot, self.black, self.exposure, self.bars, judged)
 
 
 class Grey(Struct, frozen=True):
-    """A small picture: brightness, row by row."""
+    """A small grey picture that can be stored: brightness, row by row."""
 
     shape: tuple[int, int]
     data: bytes
 
     def read(self) -> Pixels:
-        """(H, W) uint8. Raises ValueError."""
+        """Return the picture, (H, W) uint8. Raises ValueError if shape and data don't match."""
         return np.frombuffer(self.data, np.uint8).reshape(self.shape)
 
 
 class SeenPart(Struct, frozen=True):
-    """What was seen of a part's frames; `first` and `last` are small pictures of the frames at its ends."""
+    """The observations of a part; `first` and `last` are small pictures of its first and last frame."""
 
     times_ms: list[int]
     shots: list[int]
@@ -59,7 +59,7 @@ class SeenPart(Struct, frozen=True):
 
 
 class PartWatch:
-    """A `FrameObserver` of one part: a `watch` sees its frames, and those at the ends are kept for the neighbours."""
+    """A `FrameObserver` of one part; it passes frames to a `watch` and keeps the first and the last one for joining."""
 
     def __init__(self, watch: QualityWatch) -> None:
         self._watch = watch
@@ -68,14 +68,14 @@ class PartWatch:
         self._begins_scene = False
 
     def observe(self, frame: DecodedFrame, grey: Pixels, *, cut: bool) -> None:
-        """Takes the next frame."""
+        """Observe the next frame."""
         if self._first is None:
             self._first, self._begins_scene = grey, cut
         self._last = grey
         self._watch.observe(frame, grey, cut=cut)
 
     def finish(self) -> bytes:
-        """All that was seen, as it waits in the target. Raises EngineError where a frame couldn't be judged."""
+        """Return the encoded observations for the target. Raises EngineError if a frame couldn't be judged."""
         seen = self._watch.finish()
         samples = [
             SeenSample(each.pts_ms, each.shot, each.black, each.exposure, each.bars, each.verdict.result())
@@ -101,25 +101,25 @@ def _store(grey: Pixels | None) -> Grey | None:
 
 
 def name_seen(unit: Unit, judging: str) -> str:
-    """Where a part's observations wait; `judging` is the digest of the verdict that they are for."""
+    """Return the name of a part's observations; `judging` is the digest in the name of their verdict."""
     return f"{FOLDER}/{judging}-{unit.number}-{unit.parts}.seen"
 
 
 def list_seen_names(unit: Unit, judging: str) -> list[str]:
-    """Where those of all parts of the unit's video wait, in their order."""
+    """Return the names of the observations of all parts of the unit's video, in order."""
     return [name_seen(unit._replace(number=number), judging) for number in range(unit.parts)]
 
 
 def decode_seen(data: bytes, name: str) -> SeenPart:
-    """Raises StorageError."""
+    """Decode the observations of a part; raises StorageError."""
     try:
         return msgspec.msgpack.decode(data, type=SeenPart)
     except msgspec.MsgspecError as error:
-        raise StorageError(f"{name}: expected what was seen of a part: {error}") from error
+        raise StorageError(f"{name}: expected the observations of a part: {error}") from error
 
 
 def join_seen(parts: Sequence[SeenPart], fps: float) -> Observations:
-    """What would have been seen of the undivided video; `fps` is how many frames of a second are judged."""
+    """Return the observations of the undivided video; `fps` is the number of judged frames per second."""
     whole, before = Observations(), None
     for part in parts:
         if not part.times_ms:
@@ -129,7 +129,7 @@ def join_seen(parts: Sequence[SeenPart], fps: float) -> Observations:
         if before and before.last and part.first and not part.begins_scene:
             changes[0], blocks[0], areas[0] = measure_difference(part.first.read(), before.last.read())
             if find_slot(before.times_ms[-1], fps) == find_slot(part.times_ms[0], fps):
-                samples = samples[1:]  # the part began with a sample, as every video does
+                samples = samples[1:]  # the part's first frame was sampled only because every video's first one is
         whole.times_ms += part.times_ms
         whole.shots += [shots_before + shot for shot in part.shots]
         whole.changes += changes

@@ -1,4 +1,4 @@
-"""Parts of long videos: finished masks of a range, which wait in the target until all are there and are joined."""
+"""Parts of long videos: the masks of a span, stored in the target until all parts exist and are joined."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _Count = Annotated[int, Meta(ge=0)]
 
 
 class PartFacts(Struct, frozen=True):
-    """What is to be known of a part beside its masks; `ended_ms` and `broken` are the video's, of its last part."""
+    """The facts of a part besides its masks; `ended_ms` and `broken` describe the video if it is the last part."""
 
     masks: _Count = 0
     held: _Count = 0
@@ -34,22 +34,22 @@ class PartFacts(Struct, frozen=True):
 
 
 def name_part(unit: Unit) -> str:
-    """Where a unit's part waits."""
+    """Return the name of a unit's part in the target."""
     return f"{FOLDER}/{unit.key}.part"
 
 
 def list_part_names(unit: Unit) -> list[str]:
-    """Where all parts of the unit's video wait, in their order."""
+    """Return the names of all parts of the unit's video, in order."""
     return [name_part(unit._replace(number=number)) for number in range(unit.parts)]
 
 
 def encode_part(facts: PartFacts, track: bytes) -> bytes:
-    """A part as it waits: a line of JSON, and a track that is empty where no frame falls into the range."""
+    """Return an encoded part: a line of JSON, then the track, which is empty if the part contains no frame."""
     return msgspec.json.encode(facts) + b"\n" + track
 
 
 def decode_part(data: bytes, name: str) -> tuple[PartFacts, bytes]:
-    """Facts and track of a part; raises StorageError."""
+    """Return the facts and the track of an encoded part; raises StorageError."""
     line, _, track = data.partition(b"\n")
     try:
         return msgspec.json.decode(line, type=PartFacts), track
@@ -58,7 +58,7 @@ def decode_part(data: bytes, name: str) -> tuple[PartFacts, bytes]:
 
 
 def join_parts(parts: Sequence[tuple[PartFacts, bytes]], writer: TrackWriter) -> Tally:
-    """Writes the parts' masks one after another, in segments as those of an undivided video. Raises TrackError."""
+    """Write the masks of all parts, in the segments that an undivided video would have. Raises TrackError."""
     whole = writer.tally
     for facts, track in parts:
         for entry in _read_entries(track):

@@ -1,4 +1,4 @@
-"""Which storage a path or a URL names."""
+"""Opening the storage at a path or URL."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from danmatte.library.storage import Storage
 
 
 def open_storage(place: str) -> Storage:
-    """The storage that a path or a URL names.
+    """Return the storage at a path or URL.
 
-    Raises InvalidParameterError, StorageError, and MissingExtraError for a URL's libraries.
+    Raises InvalidParameterError, StorageError, and MissingExtraError if a URL needs a library that isn't installed.
     """
     scheme, colon, rest = place.partition("://")
     if not colon or scheme == "file":

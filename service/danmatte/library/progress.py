@@ -1,4 +1,4 @@
-"""How far a library is, and how long it will still take."""
+"""The progress of a library's run and the time left."""
 
 import sys
 import time
@@ -7,12 +7,12 @@ from typing import TextIO
 from danmatte.library.inventory import Totals
 from danmatte.library.result import UnitResult
 
-_EVERY_S = 0.5  # on a terminal, where the line is written over
-_LOG_EVERY_S = 60.0  # anywhere else, a line of its own
+_EVERY_S = 0.5  # on a terminal, where the line is overwritten
+_LOG_EVERY_S = 60.0  # otherwise, where each line is appended
 
 
 class LibraryProgress:
-    """Tells the progress of one run on the error stream; `totals` are those of its shard."""
+    """The progress of one run, printed to standard error; `totals` are those of its shard."""
 
     def __init__(self, totals: Totals, stream: TextIO | None = None) -> None:
         self._totals = totals
@@ -21,13 +21,13 @@ class LibraryProgress:
         self._units = self._bytes = 0
 
     def step(self, result: UnitResult) -> None:
-        """Counts a unit that isn't under way any more."""
+        """Count a finished unit."""
         self._units += 1
         self._bytes += result.size_bytes
         self.look()
 
     def look(self) -> None:
-        """Prints a line if some time has passed."""
+        """Print a line if enough time has passed."""
         now, terminal = time.monotonic(), self._stream.isatty()
         if now - self._printed < (_EVERY_S if terminal else _LOG_EVERY_S):
             return
@@ -36,11 +36,11 @@ class LibraryProgress:
         print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n", file=self._stream, flush=True)
 
     def say(self, line: str) -> None:
-        """Prints a line that stays."""
+        """Print a line that isn't overwritten."""
         print(f"\r\x1b[K{line}" if self._stream.isatty() else line, file=self._stream, flush=True)
 
     def describe(self, seconds: float) -> str:
-        """The line after so many seconds; the time left goes by the bytes of videos."""
+        """Return the line after so many seconds; the time left is estimated from the bytes of videos."""
         totals = self._totals
         line = f"{totals.kept + self._units} of {totals.units} units"
         left = totals.size_bytes - totals.kept_bytes - self._bytes
@@ -51,7 +51,7 @@ class LibraryProgress:
 
 
 def format_time(seconds: float) -> str:
-    """As much as anybody wants to know: `40 s`, `12 min`, `40 h 05 min`."""
+    """Return a time as text, rounded: `40 s`, `12 min`, `40 h 05 min`."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Storages behind a URL, by fsspec: object storages, listings over HTTP, and whatever else it knows."""
+"""Storage at a URL, through fsspec: object stores, HTTP listings, and everything else that fsspec supports."""
 
 import hashlib
 import io
@@ -16,29 +16,29 @@ from danmatte.library.storage import Storage, StoredFile, digest_file
 from danmatte.video.playlist import is_playlist_name
 from danmatte.video.reader import ClockName, Video
 
-_WHOLE_BYTES = 2**26  # smaller videos are fetched by one request, larger ones by ranges as they are decoded
+_WHOLE_BYTES = 2**26  # smaller videos are fetched in one request, larger ones in ranges during decoding
 _RANGE_BYTES = 2**23
-_PAGE = 1000  # objects that S3 lists at once
+_PAGE = 1000  # objects per page of an S3 listing
 _REVISIONS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "updated", "mtime", "last_modified", "created")
 
 
 class RemoteStorage(Storage):
-    """What is below a URL. Raises MissingExtraError where the library for its kind isn't installed."""
+    """Storage at a URL. Raises MissingExtraError if the library for its protocol isn't installed."""
 
-    options: ClassVar[dict[str, Any]] = {"use_listings_cache": False}  # others write there, too
+    options: ClassVar[dict[str, Any]] = {"use_listings_cache": False}  # because other machines write there, too
 
     def __init__(self, url: str) -> None:
         self.place = url.rstrip("/")
         try:
             self._files, self._root = url_to_fs(self.place, **self.options)
         except ImportError as error:
-            raise MissingExtraError(url, "library", error.name or "a library for its kind") from error
+            raise MissingExtraError(url, "library", error.name or "a library for its protocol") from error
         except ValueError as error:
-            raise InvalidParameterError(f"{url}: expected a URL that fsspec knows: {error}") from error
-        self._digest = ("", "")  # of the video that was fetched last
+            raise InvalidParameterError(f"{url}: expected a URL that fsspec supports: {error}") from error
+        self._digest = ("", "")  # name and digest of the video that was fetched last
 
     def check_source(self) -> None:
-        if "http" not in self._files.protocol:  # object storages have no folders: any name is one, and may be empty
+        if "http" not in self._files.protocol:  # object stores have no folders, so any prefix is valid
             return
         with self._explain(""):
             is_there = self._files.exists(self._root)
@@ -105,15 +105,15 @@ class RemoteStorage(Storage):
         return f"{self._root}/{name}" if name else str(self._root)
 
     def _describe(self, name: str, facts: dict[str, Any]) -> StoredFile:
-        if facts.get("size") is None:  # a page of links says nothing else
+        if facts.get("size") is None:  # an HTTP listing contains only names
             facts = self._files.info(self._find(name))
         revision = next((facts[key] for key in _REVISIONS if facts.get(key)), "")
-        if isinstance(revision, datetime):  # which some give as seconds elsewhere
+        if isinstance(revision, datetime):  # some libraries give a datetime in one call and seconds in another
             revision = revision.timestamp()
         return StoredFile(name, facts.get("size") or 0, str(revision))
 
     def _list_objects(self, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Page after page, so that a large bucket isn't held in memory; fsspec lists whole folders."""
+        """List an S3 bucket page by page; fsspec would hold the listing of a whole folder in memory."""
         bucket, _, prefix = root.partition("/")
         page: dict[str, Any] = {"IsTruncated": True}
         while page["IsTruncated"]:
@@ -125,7 +125,7 @@ class RemoteStorage(Storage):
                     yield f"{bucket}/{found['Key']}", {"size": found["Size"], "ETag": found["ETag"]}
 
     def _walk(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Name after name, a folder at a time."""
+        """Yield the files below a folder, by name, one folder at a time."""
         try:
             found = sorted(self._files.ls(folder, detail=True), key=lambda facts: facts["name"])
         except FileNotFoundError:
@@ -139,20 +139,20 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def _explain(self, name: str) -> Iterator[None]:
-        """FileExistsError passes; whatever else a storage's library raises becomes a StorageError."""
+        """Translate what a storage's library raises to StorageError; FileExistsError and TrackError are passed on."""
         try:
             yield
         except (FileExistsError, StorageError, TrackError):
             raise
-        except Exception as error:  # each library has a tree of errors of its own
+        except Exception as error:  # each library has its own exceptions
             words = f"{type(error).__name__}: {error}"
             raise StorageError(f"{self.place}/{name}: expected a place to read and write: {words}") from error
 
 
 class _ExplainedFile(io.RawIOBase):
-    """A file of a storage while it is decoded: what its library raises becomes a StorageError.
+    """A storage's file that is being decoded; what the storage's library raises becomes a StorageError.
 
-    A video isn't broken because its storage doesn't answer.
+    Otherwise a failure of the storage would be taken for a broken video.
     """
 
     def __init__(self, file: Any, explain: Callable[[], AbstractContextManager[None]]) -> None:

@@ -1,4 +1,4 @@
-"""What became of a unit."""
+"""The result of a unit."""
 
 from typing import Literal, TypeAlias
 
@@ -7,19 +7,20 @@ from msgspec import Struct, structs
 from danmatte.quality.pooling import Grade, format_score
 
 State: TypeAlias = Literal["made", "judged", "kept", "broken", "given up", "postponed"]
-_AGAIN = 4  # the exit code of what may go well another time
+_RETRY = 4  # the exit code if another run may succeed
 
 
 class UnitResult(Struct, frozen=True):
-    """What became of one unit: a line of the summary.
+    """The result of one unit: a line of the summary.
 
-    `made`: its track is there now, `attempts` of them this time and before; `kept`: it was there already; `judged`: it
-    was, and the verdict is new; `broken`: it is there, and `reason` says which frames the video has lost; `given up`:
-    it isn't there, for that `reason`; `postponed`: it isn't, for a reason of a place of videos or tracks, and the next
-    run tries again.
-    Of a video in parts, `part` says which one; `track` is empty until the last one is there and they are joined.
-    `verdict` is where the one on the video's quality lies, empty where none is wanted; `grade` and `score` are in it,
-    and told where it was found just now.
+    `state` is one of these. `made`: the track was made, after `attempts` attempts in all runs. `kept`: it already
+    existed. `judged`: it already existed, and the verdict is new. `broken`: it was made, but the video has lost the
+    frames that `reason` names. `given up`: there is no track, for that `reason`, after the maximum number of attempts.
+    `postponed`: there is no track because the storage of videos or tracks failed; the next run tries again.
+
+    For a video in parts, `part` says which one this is, and `track` is empty until all parts exist and are joined.
+    `verdict` is the name of the video's verdict, empty if the library isn't judged; `grade` and `score` are the new
+    verdict's.
     """
 
     state: State
@@ -40,16 +41,16 @@ class UnitResult(Struct, frozen=True):
     score: float | None = None
 
     def time(self, seconds: float) -> "UnitResult":
-        """The same with how long it took."""
+        """Return the result with how long it took, in seconds."""
         return structs.replace(self, seconds=round(seconds, 3))
 
     @property
     def exit_code(self) -> int:
-        """0 where a whole track is there, 4 where another run may make it, otherwise 1."""
-        return _AGAIN if self.state == "postponed" else int(self.state in ("broken", "given up"))
+        """0 if the unit succeeded, 4 if another run may succeed, otherwise 1."""
+        return _RETRY if self.state == "postponed" else int(self.state in ("broken", "given up"))
 
     def describe(self) -> str:
-        """The result in words."""
+        """Return the result as text."""
         words = f"{self.video}{f', part {self.part}' if self.part else ''}: {self.state}"
         if self.state in ("made", "broken"):
             words += f", {self.masks} masks in {self.seconds:.1f} s: {self.track}"

@@ -1,4 +1,4 @@
-"""One run over a library: its units to an executor, and their results as they come."""
+"""One run over a library: submitting its units to an executor and yielding their results."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,15 @@ from danmatte.library.inventory import Inventory
 from danmatte.library.progress import LibraryProgress
 from danmatte.library.result import UnitResult
 
-_LOOK_S = 0.5  # how often the progress is looked at while nothing ends
+_LOOK_S = 0.5  # how often the progress line is updated while no unit finishes
 
 
 def run_units(inventory: Inventory, executor: Executor, progress: LibraryProgress) -> Iterator[UnitResult]:
-    """Has every unit made that isn't finished; no more are under way than the executor has room for.
+    """Make every unfinished unit and yield the results; at most `executor.capacity` units are submitted at a time.
 
     Raises ServiceError.
     """
-    under_way = 0
+    submitted = 0
     for unit, finished in inventory:
         if finished:
             yield UnitResult(
@@ -27,12 +27,12 @@ def run_units(inventory: Inventory, executor: Executor, progress: LibraryProgres
                 verdict=inventory.library.name_verdict(unit),
             )
             continue
-        while under_way >= executor.capacity:
+        while submitted >= executor.capacity:
             yield _wait(executor, progress)
-            under_way -= 1
+            submitted -= 1
         executor.submit(unit)
-        under_way += 1
-    for _ in range(under_way):
+        submitted += 1
+    for _ in range(submitted):
         yield _wait(executor, progress)
 
 

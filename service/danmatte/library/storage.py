@@ -1,4 +1,4 @@
-"""Where videos are and tracks go: a place of files by name, whichever kind it is."""
+"""The interface of storages, which contain videos and tracks as named files."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -9,13 +9,13 @@ from danmatte.contract.whole_files import cut_name
 from danmatte.tracks.batch import is_video_name
 from danmatte.video.reader import ClockName, Video
 
-_PIECE_BYTES = 2**20  # read at once for a digest
+_CHUNK_BYTES = 2**20  # read at once for a digest
 
 
 class StoredFile(NamedTuple):
-    """A file of a storage: its name below the storage's root, with `/` between folders.
+    """A file of a storage; its name is relative to the storage's root, with `/` between folders.
 
-    `revision` is another one once the content is: an etag where there is one, otherwise its time.
+    `revision` changes with the content: it is the ETag if there is one, otherwise the time of the last change.
     """
 
     name: str
@@ -24,68 +24,68 @@ class StoredFile(NamedTuple):
 
 
 class Storage(ABC):
-    """Files below a root, which `place` names. Every method raises StorageError where the place can't be used.
+    """A storage of files below the root `place`. Every method raises StorageError if the storage can't be used.
 
-    Names that begin with a dot, and what is in folders of such names, aren't listed unless that folder is asked for.
+    Hidden files and folders, whose names begin with a dot, are listed only if that folder is requested itself.
     """
 
     place: str
 
     @abstractmethod
     def check_source(self) -> None:
-        """Raises InvalidParameterError where there is surely no folder to read videos from."""
+        """Raise InvalidParameterError if the folder of videos certainly doesn't exist."""
 
     @abstractmethod
     def list_files(self, folder: str = "") -> Iterator[StoredFile]:
-        """The files in a folder of the root and below it; none where there is no such folder."""
+        """Yield the files in a folder and below it; none if there is no such folder."""
 
     def list_videos(self) -> Iterator[StoredFile]:
-        """The files whose names are a video's."""
+        """Yield the files whose names have a video's extension."""
         return (file for file in self.list_files() if is_video_name(file.name))
 
     @abstractmethod
     def describe(self, name: str) -> StoredFile:
-        """A file as it is now."""
+        """Return a file's current state."""
 
     @abstractmethod
     def open_video(self, name: str, clock: ClockName) -> Video:
-        """A video to be decoded from where it is; raises TrackError, too."""
+        """Open a video to decode it in place; raises TrackError, too."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """A small file's bytes."""
+        """Return a small file's bytes."""
 
     @abstractmethod
     def compute_digest(self, name: str, report: Callable[[], object] = lambda: None) -> str:
-        """The SHA-256 of a file in hexadecimal; calls `report` again and again while it is read."""
+        """Return the SHA-256 of a file in hexadecimal; calls `report` repeatedly while it reads."""
 
     @abstractmethod
     def has(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether a file exists."""
 
     @abstractmethod
     def create(self, name: str, data: bytes) -> None:
-        """A new file: there whole or not at all. Raises FileExistsError, and leaves the one that is there."""
+        """Create a file atomically. Raises FileExistsError, and leaves the existing file unchanged."""
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
-        """A file, in place of the one that may be there."""
+        """Write a file, and replace an existing one."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Removes a file, if there is one."""
+        """Remove a file, if it exists."""
 
 
 def digest_file(file: BinaryIO, report: Callable[[], object]) -> str:
-    """The SHA-256 of what can be read, in hexadecimal; `report` is called after each piece."""
+    """Return the SHA-256 of the rest of an open file, in hexadecimal; calls `report` after each chunk."""
     digest = hashlib.sha256()
-    while piece := file.read(_PIECE_BYTES):
-        digest.update(piece)
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
         report()
     return digest.hexdigest()
 
 
 def name_beside(video: str, ending: str) -> str:
-    """The name of a file that belongs to a video: the video's with this ending, cut where it would be too long."""
+    """Return the name of a file that belongs to a video: the video's with this ending, shortened if it is too long."""
     folder, slash, name = video.rpartition("/")
     return f"{folder}{slash}{cut_name(name, ending)}"

@@ -1,4 +1,4 @@
-"""What became of the units: a line of JSON for each, and a table of all."""
+"""The summary of a run: a line of JSON per unit, and a table of totals."""
 
 import json
 import sys
@@ -19,14 +19,14 @@ _NUMBERS = ("units", "masks", "held", "cuts")
 
 
 class LibrarySummary:
-    """Counts results as they come, without keeping them."""
+    """Totals of a run's results; the results themselves aren't kept."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = {state: Counter() for state in get_args(State)}
         self.exit_code = 0
 
     def add(self, result: UnitResult) -> None:
-        """Counts one result."""
+        """Add one result."""
         self.exit_code = max(self.exit_code, result.exit_code)
         counts = self._counts[result.state]
         facts = {"units": 1, "masks": result.masks, "held": result.held, "cuts": result.cuts}
@@ -35,7 +35,7 @@ class LibrarySummary:
             counts[result.grade] += 1
 
     def describe(self) -> str:
-        """The table: a row for each state that occurred, and one for all; videos by grade where some were judged."""
+        """Return the table: a row per state that occurred, and one for all; with grades if any video was judged."""
         found = {state: counts for state, counts in self._counts.items() if counts}
         whole: Counter[str] = Counter()
         for counts in found.values():
@@ -49,9 +49,10 @@ class LibrarySummary:
 
 @contextmanager
 def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
-    """Writes results as lines of JSON, each at once; `-` is standard output, None nowhere.
+    """Open a file for lines of JSON and return the function that writes one, unbuffered.
 
-    Raises InvalidParameterError where the file can't be written, also the function that writes.
+    `-` is standard output; with None, the function does nothing. Both raise InvalidParameterError if the file can't be
+    written.
     """
 
     def refuse(error: OSError) -> InvalidParameterError:
@@ -60,7 +61,7 @@ def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
     if file is None:
         yield lambda _: None
     elif str(file) == "-":
-        stream = sys.stdout  # as it is now: what others print later may go elsewhere
+        stream = sys.stdout  # stored, because it may be redirected later
         yield lambda result: print(encode_line(result).decode(), file=stream, flush=True)
     else:
         try:
@@ -71,7 +72,7 @@ def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
         def write(result: Struct) -> None:
             left = memoryview(encode_line(result) + b"\n")
             try:
-                while left:  # a disk that is nearly full takes a part
+                while left:  # on a disk that is nearly full, only a part may be written
                     left = left[lines.write(left) :]
             except OSError as error:
                 raise refuse(error) from error
@@ -81,7 +82,7 @@ def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
 
 
 def encode_line(content: object) -> bytes:
-    """A line of JSON; what isn't Unicode in a file's name is escaped, as Python reads it again."""
+    """Return a line of JSON; bytes in file names that aren't UTF-8 are escaped as surrogates, which Python can read."""
     try:
         return msgspec.json.encode(content)
     except UnicodeEncodeError:
@@ -94,6 +95,6 @@ def _format_row(name: str, counts: Counter[str], columns: Sequence[str]) -> tupl
 
 
 def _align(row: tuple[str, ...], widths: list[int]) -> str:
-    """The first word to the left, the numbers to the right."""
+    """Return a row with the first word aligned left and the numbers aligned right."""
     first, *numbers = zip(row, widths, strict=True)
     return "  ".join([first[0].ljust(first[1]), *(word.rjust(width) for word, width in numbers)])

@@ -1,4 +1,4 @@
-"""One unit's way: attempts in a process of its own, until there is a track or there were enough of them."""
+"""The supervisor of a worker, which retries each unit until it succeeds or the maximum of attempts is reached."""
 
 import threading
 from typing import Protocol
@@ -11,25 +11,25 @@ from danmatte.library.library import Library, Unit
 from danmatte.library.place import open_storage
 from danmatte.library.result import State, UnitResult
 
-_PAUSE_S = 2.0  # until a place is tried again, at first; then twice as long each time
+_PAUSE_S = 2.0  # before the first retry after a storage failure; doubled each time
 
 
 class UnitMaker(Protocol):
-    """What makes a unit, and may break off at it."""
+    """A maker of units, which may fail."""
 
     def make(self, unit: Unit) -> UnitResult:
-        """Makes a unit.
+        """Make a unit.
 
-        Raises LostWorkerError where that broke off, StorageError where a place failed, and other ServiceErrors where
-        none can be made.
+        Raises LostWorkerError if it failed, StorageError if the storage failed, and other ServiceErrors if no unit can
+        be made.
         """
 
     def close(self) -> None:
-        """Ends what is under way; called from another thread."""
+        """Stop the unfinished unit; called from another thread."""
 
 
 class UnitSupervisor:
-    """Has units made one after another, and counts their attempts in the target."""
+    """A supervisor of one maker, which makes one unit after another and counts attempts in the target."""
 
     def __init__(self, library: Library, maker: UnitMaker) -> None:
         self._library, self._maker = library, maker
@@ -37,7 +37,7 @@ class UnitSupervisor:
         self._stopped = threading.Event()
 
     def run(self, unit: Unit) -> UnitResult:
-        """What became of the unit. Raises ServiceError where no unit could be made, and where it was stopped."""
+        """Make a unit and return its result. Raises ServiceError if no unit can be made, or if it was stopped."""
         refused = 0
         while (number := self._log.begin(unit)) is not None:
             try:
@@ -48,25 +48,25 @@ class UnitSupervisor:
                     raise
                 self._log.fail(unit, number, str(error))
             except ServiceError as error:
-                self._log.forget(unit, number)  # not for anything that the video has done
+                self._log.forget(unit, number)  # because the video didn't cause the failure
                 refused += 1
                 if self._stopped.is_set() or not isinstance(error, StorageError):
                     raise
                 if refused == self._library.max_attempts:
-                    return self._tell("postponed", unit, str(error))
+                    return self._describe("postponed", unit, str(error))
                 self._stopped.wait(_PAUSE_S * 2 ** (refused - 1))
             else:
                 for each in range(1, number + 1):
                     self._log.forget(unit, each)
                 return msgspec.structs.replace(result, attempts=number)
-        return self._tell("given up", unit, self._log.read_reason(unit, self._library.max_attempts))
+        return self._describe("given up", unit, self._log.read_reason(unit, self._library.max_attempts))
 
     def stop(self) -> None:
-        """Ends the work under way; may be called from another thread."""
+        """Stop the unfinished unit; may be called from another thread."""
         self._stopped.set()
         self._maker.close()
 
-    def _tell(self, state: State, unit: Unit, reason: str) -> UnitResult:
+    def _describe(self, state: State, unit: Unit, reason: str) -> UnitResult:
         return UnitResult(
             state,
             unit.video,

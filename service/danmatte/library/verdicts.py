@@ -1,4 +1,4 @@
-"""Verdicts on the quality of a library's videos, from the same decoding that their tracks come from."""
+"""Verdicts on the quality of a library's videos, from the same decoding as their tracks."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,34 +23,34 @@ from danmatte.tracks.tally import Tally
 from danmatte.video.motion import CutDetector
 from danmatte.video.reader import Video
 
-_THREADS = 1  # the cores are the masks'
+_THREADS = 1  # leaves the other cores to the masks
 
 
 class VerdictMaker:
-    """Judges the videos of units, for a library that wants it, and writes the verdicts beside their tracks."""
+    """A maker of verdicts on the videos of units, which are stored beside their tracks."""
 
     def __init__(self, library: Library, judging: Judging, target: Storage, judge: Judge) -> None:
         self._library, self._judging, self._target, self._judge = library, judging, target, judge
         self._options = AssessOptions()
 
     def has(self, unit: Unit) -> bool:
-        """Whether the verdict on the unit's video is there."""
+        """Return whether the verdict on the unit's video exists."""
         return self._target.has(self._name(unit))
 
     def watch(self, video: Video) -> Assessment:
-        """The assessment of a video that is about to be decoded."""
+        """Return the assessment of a video that is about to be decoded."""
         return Assessment(video, self._options, self._judge, threads=_THREADS)
 
     def keep_part(self, unit: Unit, seen: bytes) -> None:
-        """Has what was seen of a part wait for the others."""
+        """Store the observations of a part until all parts exist."""
         self._create(name_seen(unit, self._judging.digest(unit.digest)), seen)
 
     def conclude(self, unit: Unit, assessment: Assessment, track: Path) -> VideoQuality:
-        """The verdict on a video that was watched from its first frame to its last. Raises ServiceError."""
+        """Store and return the verdict on a video that was watched completely. Raises ServiceError."""
         return self._store(unit, assessment.conclude(self._count_people(track)))
 
     def conclude_parts(self, unit: Unit, film: FilmFacts, track: Path) -> VideoQuality | None:
-        """The verdict by what was seen of the parts; None where that isn't there of all. Raises ServiceError."""
+        """Store and return the verdict from the parts' observations; None if any is missing. Raises ServiceError."""
         names = self._list_seen(unit)
         if not all(map(self._target.has, names)):
             return None
@@ -59,7 +59,7 @@ class VerdictMaker:
         return self._store(unit, summarize(seen, film, self._judge.name, 0.0))
 
     def judge(self, unit: Unit, video: Video, report: Callable[[Tally], object]) -> VideoQuality:
-        """The verdict on a video whose track is there, by decoding it once more. Raises ServiceError and OSError."""
+        """Decode a video that has a track again; store and return its verdict. Raises ServiceError and OSError."""
         plan, tally, cuts = self._library.options.plan(video.shown), Tally(), CutDetector()
         with self.watch(video) as assessment, self._fetch_track(unit) as track:
             for frame in limit_rate(video.read_frames(), plan.fps):
@@ -69,12 +69,12 @@ class VerdictMaker:
             return self.conclude(unit, assessment, track)
 
     def remove_parts(self, unit: Unit) -> None:
-        """What waited isn't needed once the verdict is there."""
+        """Remove the parts' observations, which aren't needed once the verdict exists."""
         for name in self._list_seen(unit):
             self._target.remove(name)
 
     def _store(self, unit: Unit, quality: VideoQuality) -> VideoQuality:
-        """Its bytes depend on nothing but the video and what the name's digest covers: not on a place or on time."""
+        """Store a verdict; its bytes depend only on the video and on what its name's digest covers, not on time."""
         found = msgspec.to_builtins(msgspec.structs.replace(quality, video=unit.video))
         del found["seconds"]
         self._create(self._name(unit), msgspec.json.format(encode_line(found), indent=2) + b"\n")
@@ -84,10 +84,10 @@ class VerdictMaker:
         try:
             self._target.create(name, data)
         except FileExistsError:
-            return  # somebody else was as fast, and found the same
+            return  # another worker has stored the same verdict
 
     def _count_people(self, track: Path) -> dict[int, People]:
-        """Masks of chosen regions may show something else than people."""
+        """Return the people in a track, by second; none if regions were chosen, which may not show people."""
         return {} if self._library.options.regions else count_people(track)
 
     @contextmanager

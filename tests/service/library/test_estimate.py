@@ -8,7 +8,7 @@ import pytest
 from danmatte import cli
 from danmatte.capacity.capacity import Capacity
 from danmatte.contract.manifest import Manifest
-from danmatte.library.estimate import Estimate, estimate, look_at_videos
+from danmatte.library.estimate import Estimate, estimate, probe_videos
 from danmatte.library.inventory import Inventory
 from danmatte.library.library import Library, Shard
 from danmatte.tracks.batch import TrackOptions
@@ -92,15 +92,15 @@ def test_what_ends_its_process_or_is_no_video_is_left_out(
     poison(tmp_path / "poison", monkeypatch)
     for name in ("crash.mp4", "none.mp4"):
         (tmp_path / "videos" / name).write_bytes(b"no video")
-    found = list(look_at_videos(library, ["a.mp4", "crash.mp4", "none.mp4", "b.mkv"]))
+    found = list(probe_videos(library, ["a.mp4", "crash.mp4", "none.mp4", "b.mkv"]))
     assert [round(facts.seconds, 1) for facts in found] == [1.6, 3.2]
 
 
 def test_what_is_never_opened_is_left_out(library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     poison(tmp_path / "poison", monkeypatch)
-    monkeypatch.setattr("danmatte.library.estimate._LOOK_S", 4.0)
+    monkeypatch.setattr("danmatte.library.estimate._PROBE_S", 4.0)
     (tmp_path / "videos/hang.mp4").write_bytes(b"no video")
-    found = list(look_at_videos(library, ["hang.mp4", "a.mp4"]))
+    found = list(probe_videos(library, ["hang.mp4", "a.mp4"]))
     assert len(found) == 1
 
 

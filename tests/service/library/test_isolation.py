@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from danmatte.errors import LostWorkerError, ModelError, StorageError, TrackError
-from danmatte.library.executor import hire_workers
+from danmatte.library.executor import make_supervisors
 from danmatte.library.inventory import Inventory
-from danmatte.library.isolation import IsolatedMaker, Setup, blames_place
+from danmatte.library.isolation import IsolatedMaker, Setup, is_storage_failure
 from danmatte.library.library import Library, Shard, Unit
 from danmatte.models.standalone import find_version
 from tests.service.library.poison import poison, slow
@@ -127,7 +127,7 @@ def test_a_process_that_there_is_no_room_for_is_no_fault_of_the_video(
 
     with monkeypatch.context() as crowded:
         crowded.setattr(maker._context.Process, "start", refuse)
-        with pytest.raises(StorageError, match="expected room for a process"):
+        with pytest.raises(StorageError, match="expected resources for a process"):
             maker.make(find_unit(library, "walk.mp4"))
     assert list((tmp_path / "tmp").iterdir()) == []
     try:
@@ -140,7 +140,7 @@ def test_a_target_that_cannot_be_written_is_no_fault_of_the_video(library: Libra
     unit, maker = find_unit(library, "walk.mp4"), IsolatedMaker(Setup(library, version=2))
     (tmp_path / "tracks").write_bytes(b"in the way of a folder")
     try:
-        with pytest.raises(StorageError, match="expected a folder to write to, there is a file"):
+        with pytest.raises(StorageError, match="expected a folder to write to, found a file"):
             maker.make(unit)
     finally:
         maker.close()
@@ -164,7 +164,7 @@ def wrap(error: Exception, cause: Exception) -> Exception:
     ],
 )
 def test_places_are_told_from_videos(error: Exception, blames: bool) -> None:
-    assert blames_place(error) is blames
+    assert is_storage_failure(error) is blames
 
 
 def test_a_process_that_hangs_is_ended_by_another_thread(
@@ -187,7 +187,7 @@ def test_a_process_that_hangs_is_ended_by_another_thread(
     maker.close()
     thread.join(60)
     assert told
-    with pytest.raises(LostWorkerError, match="no more processes"):
+    with pytest.raises(LostWorkerError, match="its worker was stopped"):
         maker.make(unit)
 
 
@@ -238,7 +238,7 @@ def test_workers_share_the_cores(library: Library, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(executor, "count_cores", lambda: 8)
     monkeypatch.setattr(executor, "split_cpus", lambda count: [frozenset({at}) for at in range(count)])
-    assert len(hire_workers(library, 2)) == 4
-    assert len(hire_workers(library, 2, workers=3)) == 3
+    assert len(make_supervisors(library, 2)) == 4
+    assert len(make_supervisors(library, 2, workers=3)) == 3
     monkeypatch.setattr(executor, "count_cores", lambda: 1)
-    assert len(hire_workers(library, 2)) == 1
+    assert len(make_supervisors(library, 2)) == 1

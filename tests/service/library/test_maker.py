@@ -92,7 +92,7 @@ def test_a_video_that_changes_while_it_is_read_has_no_track(
         def replace_video(_: Tally, times: tuple[int, int] = (parts, parts)) -> None:
             os.utime(Path(library.source) / "a.mp4", ns=times)
 
-        with pytest.raises(StorageError, match="it changed"):
+        with pytest.raises(StorageError, match="it has changed"):
             TrackMaker(library, toy).make(unit, replace_video)
     assert list(open_storage(library.target).list_files()) == []
 

@@ -119,7 +119,7 @@ def test_a_playlist_behind_a_url_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_url_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InvalidParameterError, match="expected a URL that fsspec knows"):
+    with pytest.raises(InvalidParameterError, match="expected a URL that fsspec supports"):
         open_storage("nosuchthing://place")
 
 
@@ -231,7 +231,7 @@ def refuse_to_read(*_: object) -> bytes:
 
 
 def test_a_digest_gives_signs_of_life_while_it_is_computed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("danmatte.library.storage._PIECE_BYTES", 10)
+    monkeypatch.setattr("danmatte.library.storage._CHUNK_BYTES", 10)
     storage.create("a", bytes(95))
     heard = list[int]()
     assert storage.compute_digest("a", lambda: heard.append(1)) == hashlib.sha256(bytes(95)).hexdigest()
@@ -257,7 +257,7 @@ def test_a_file_in_place_of_a_tracks_folder_is_no_track(tmp_path: Path) -> None:
     """Who takes it for one tells a video that has none to be finished."""
     storage = LocalStorage(tmp_path)
     storage.create("cats", b"a file")
-    with pytest.raises(StorageError, match="cats: expected a folder to write to, there is a file"):
+    with pytest.raises(StorageError, match="cats: expected a folder to write to, found a file"):
         storage.create("cats/a.mattes", b"a track")
 
 

@@ -109,7 +109,7 @@ def test_an_attempt_that_is_ended_on_purpose_does_not_count(tmp_path: Path) -> N
     class StoppedMaker(ScriptedMaker):
         def make(self, unit: Unit) -> object:  # type: ignore[override]
             supervisor.stop()
-            raise LostWorkerError("its process was ended")
+            raise LostWorkerError("its process was stopped")
 
     maker = StoppedMaker()
     supervisor = UnitSupervisor(make_library(tmp_path), maker)

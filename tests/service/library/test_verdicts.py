@@ -193,5 +193,5 @@ def test_what_waits_and_is_no_observation_is_said(bench: Bench) -> None:
         assert bench.library.judging is not None
         names = list_seen_names(unit, bench.library.judging.digest(unit.digest))
         assert [bench.target.has(name) for name in names] == [True, False]
-    with pytest.raises(StorageError, match="expected what was seen of a part"):
+    with pytest.raises(StorageError, match="expected the observations of a part"):
         decode_seen(b"nothing", names[0])
