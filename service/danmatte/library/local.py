@@ -135,7 +135,7 @@ class LocalStorage(Storage):
         except FileExistsError:
             raise
         except OSError as error:
-            raise StorageError(f"{self._root / name}: expected a place to read and write: {error.strerror}") from error
+            raise StorageError(f"{self._root / name}: expected to read or write it: {error.strerror}") from error
 
 
 def _look_at(entry: os.DirEntry[str]) -> os.stat_result | None:

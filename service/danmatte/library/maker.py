@@ -141,9 +141,8 @@ class TrackMaker:
     def _open(self, unit: Unit, report: Callable[[Tally], object]) -> Video:
         self._check_revision(unit)
         video = self._source.open_video(unit.video, self._library.options.clock)
-        video.note_frame = partial(
-            report, Tally()
-        )  # because the search for a border reports nothing else for a long time
+        # Reported for every decoded frame, because the search for a border reports nothing else for a long time.
+        video.note_frame = partial(report, Tally())
         return video
 
     def _describe_header(self, video: Video, path: Path) -> TrackHeader:

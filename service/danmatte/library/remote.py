@@ -146,7 +146,7 @@ class RemoteStorage(Storage):
             raise
         except Exception as error:  # each library has its own exceptions
             words = f"{type(error).__name__}: {error}"
-            raise StorageError(f"{self.place}/{name}: expected a place to read and write: {words}") from error
+            raise StorageError(f"{self.place}/{name}: expected to read or write it: {words}") from error
 
 
 class _ExplainedFile(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""The toy network's manifest, and an S3 of one's own."""
+"""The toy network, and an S3 server on this machine."""
 
 import json
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from tests.service.toy import Toy, manifest
 
 @pytest.fixture(scope="session")
 def toy_manifest() -> Manifest:
-    """A version whose files never change."""
+    """Return the manifest of a version whose files never change."""
     return parse(json.dumps(manifest(Toy(rule="stretch"))).encode())
 
 
 @pytest.fixture
 def toy(toy_manifest: Manifest) -> Served:
-    """The toy, computed without a graph."""
+    """Return the toy network, computed without a graph."""
     return Served(toy_manifest, FakeEngine(toy_manifest))
 
 
 @pytest.fixture(scope="session")
 def object_storage() -> Iterator[None]:
-    """An S3 on this machine, which the environment points to."""
+    """Run an S3 server on this machine, and set the environment to use it."""
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -40,7 +40,7 @@ def object_storage() -> Iterator[None]:
 
 @pytest.fixture
 def bucket(object_storage: None) -> str:
-    """The URL of an empty bucket."""
+    """Return the URL of an empty bucket."""
     import s3fs
 
     name = f"bucket-{uuid4().hex}"

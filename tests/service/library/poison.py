@@ -1,4 +1,4 @@
-"""Decoders that crash or hang, and disks that are slow, in the processes that a test starts."""
+"""Decoders that crash or hang, and slow disks, for the processes that a test starts."""
 
 import os
 from pathlib import Path
@@ -33,12 +33,12 @@ storage.digest_file = lambda file, report: digest_file(SlowFile(bytes(3)), repor
 
 
 def poison(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on processes that are started crash at `crash` in a video's name, and hang at `hang`."""
+    """Make new processes crash at a video with `crash` in its name, and hang at one with `hang`."""
     _customize(folder, _CODE, monkeypatch)
 
 
 def slow(folder: Path, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
-    """From now on processes that are started take so long to read a video for its digest, in four pieces."""
+    """Make new processes take so many seconds to read a video for its digest, in four pieces."""
     _customize(folder, _SLOW_CODE.format(pause_s=seconds / 4), monkeypatch)
 
 

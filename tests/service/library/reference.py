@@ -1,4 +1,4 @@
-"""The verdict on a drawn clip as this revision of the code finds it.
+"""The verdict on a drawn clip, as made by this revision of the code.
 
 `python -m tests.service.library.reference` stores it.
 """
@@ -22,12 +22,12 @@ FOLDER = Path(__file__).parent / "revisions"
 
 
 def find_file(revision: int = REVISION) -> Path:
-    """Where the verdict of a revision is stored."""
+    """Return the file with the verdict of a revision."""
     return FOLDER / f"verdict-{revision}.json"
 
 
 def make_verdict() -> dict[str, Any]:
-    """All of it but the place and the time."""
+    """Return the verdict without the file's place and the time."""
     with tempfile.TemporaryDirectory() as folder:
         publish_meaning(Path(folder, "models"), "score", name="quality")
         video = write(Path(folder, "clip.mkv"), draw(), codec="ffv1", pixel="gray")
@@ -37,7 +37,7 @@ def make_verdict() -> dict[str, Any]:
 
 
 def store() -> str:
-    """Writes the file of this revision, and removes those of others; what became of it, in words."""
+    """Write the file of this revision and remove those of others; return what was done, as text."""
     file = find_file()
     if file.exists():
         return f"{file} is there: raise REVISION in danmatte/library/judging.py first"

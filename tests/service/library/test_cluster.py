@@ -1,4 +1,4 @@
-"""Units on a cluster: what is asked of Ray, and a real one of three nodes."""
+"""Units on a cluster: calls of Ray, and a real cluster of three nodes."""
 
 import io
 import json
@@ -29,18 +29,18 @@ from tests.service.tracks.videos import walking, write
 
 
 class LostNodeError(Exception):
-    """What the fake has for a node that is gone for good."""
+    """The fake's error for a lost node."""
 
 
 class RaisedError(LostNodeError):
-    """What the fake has for a task that raised."""
+    """The fake's error for a task that raised."""
 
     def as_instanceof_cause(self) -> Exception:
         return ModelError("no model")
 
 
 class FakeRay:
-    """Runs every task at once, in this process; `lost` videos raise instead."""
+    """A fake of Ray that runs every task immediately in this process; `lost` videos raise instead."""
 
     exceptions = SimpleNamespace(RayError=LostNodeError, RayTaskError=RaisedError)
 
@@ -89,7 +89,7 @@ class FakeRay:
 
 
 class _Reference:
-    """What a task gives at once; each is another."""
+    """A reference to a task's outcome; references compare by identity."""
 
     def __init__(self, outcome: object) -> None:
         self.outcome = outcome
@@ -97,15 +97,15 @@ class _Reference:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
-    """Twenty videos, and workers that need no time."""
+    """Return a library of twenty videos, with workers that finish immediately."""
     fill(tmp_path, *(f"{at:02}.mp4" for at in range(20)))
 
-    def hire(library: Library, _: object) -> UnitSupervisor:
+    def supervise(library: Library, _: object) -> UnitSupervisor:
         return UnitSupervisor(library, ScriptedMaker())
 
     monkeypatch.setattr(cluster, "_supervisors", {})
     monkeypatch.setattr(cluster, "IsolatedMaker", lambda setup: setup)
-    monkeypatch.setattr(cluster, "UnitSupervisor", hire)
+    monkeypatch.setattr(cluster, "UnitSupervisor", supervise)
     return make_library(tmp_path, max_attempts=2)
 
 
@@ -120,7 +120,7 @@ def test_every_unit_is_a_task_and_few_are_under_way(library: Library, toy_manife
     results = run(library, toy_manifest, executor)
     assert sorted(result.video for result in results) == [f"{at:02}.mp4" for at in range(20)]
     assert ray.asked == {"num_cpus": 2, "max_retries": 2}
-    assert ray.most == executor.capacity == 6  # twice the three that four and two cores make at once
+    assert ray.most == executor.capacity == 6  # twice the three units that four and two cores make at a time
     executor.close()
     assert ray.down
     assert ray.cancelled == []

@@ -1,4 +1,4 @@
-"""`danmatte library`, as it is typed, with processes of its own."""
+"""The command `danmatte library`, with its own processes."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_a_library_gets_its_tracks_once_and_bad_videos_cost_only_themselves(
     with TrackReader(tmp_path / "tracks" / found["a.mp4"]["track"]) as track:
         assert [entry.pts_ms for entry in track] == list(range(0, 400, 40))
         assert track.header.film is not None
-    code, results, err = run_library(capsys, models, *words)  # all is decided: no process is needed any more
+    code, results, err = run_library(capsys, models, *words)  # everything is finished, so no process is needed
     assert code == 1
     assert sorted(result["state"] for result in results) == ["given up"] * 3 + ["kept"] * 2
     assert "5 units, 2 of them finished before" in err

@@ -1,4 +1,4 @@
-"""What a dry run estimates, and that hostile videos are only left out."""
+"""Estimates of a dry run, which leave hostile videos out."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.service.tracks.videos import walking, write
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    """Two videos of 1.6 and 3.2 seconds, 25 frames a second."""
+    """Return a library of two videos of 1.6 and 3.2 seconds, with 25 frames per second."""
     for name, count in (("a.mp4", 40), ("b.mkv", 80)):
         (tmp_path / "videos").mkdir(exist_ok=True)
         write(tmp_path / "videos" / name, walking(count))

@@ -1,4 +1,4 @@
-"""Processes of their own: how they end, and what is told of that."""
+"""Separate processes: how they end, and how that is reported."""
 
 import errno
 import tempfile
@@ -25,7 +25,7 @@ from tests.service.tracks.videos import walking, write
 
 @pytest.fixture
 def library(tmp_path: Path, models: Path) -> Library:
-    """A video that works, and some that don't."""
+    """Return a library with a valid video and some that fail."""
     fill(tmp_path, "crash.mp4", "hang.mp4", "nonsense.mp4")
     write(tmp_path / "videos/walk.mp4", walking(5))
     return replace(make_library(tmp_path, stall_timeout_s=60.0), models=models)
@@ -50,7 +50,7 @@ def test_one_process_makes_many_units_and_a_new_one_goes_on_where_it_crashed(
             maker.make(find_unit(library, "nonsense.mp4"))
         survived = list_children()
         assert maker.make(find_unit(library, "walk.mp4")).masks == 5
-        assert list_children() == survived  # a reason is no crash: the process went on
+        assert list_children() == survived  # a failed unit is no crash: the same process continues
         with pytest.raises(LostWorkerError, match="ended by SIGSEGV"):
             maker.make(find_unit(library, "crash.mp4"))
         assert maker.make(find_unit(library, "walk.mp4")).state == "kept"
@@ -64,7 +64,7 @@ def test_a_process_that_is_not_needed_any_more_leaves_without_a_word(
     maker = IsolatedMaker(Setup(library, version=2))
     maker.make(find_unit(library, "walk.mp4"))
     process = maker._process
-    maker._connection = None  # its end of the pipe is closed
+    maker._connection = None  # closes this end of the pipe
     assert process is not None
     process.join(60)
     assert process.exitcode == 0
@@ -131,7 +131,7 @@ def test_a_process_that_there_is_no_room_for_is_no_fault_of_the_video(
             maker.make(find_unit(library, "walk.mp4"))
     assert list((tmp_path / "tmp").iterdir()) == []
     try:
-        assert maker.make(find_unit(library, "walk.mp4")).masks == 5  # there is room again
+        assert maker.make(find_unit(library, "walk.mp4")).masks == 5  # resources are available again
     finally:
         maker.close()
 
@@ -160,7 +160,7 @@ def wrap(error: Exception, cause: Exception) -> Exception:
         (wrap(TrackError("expected a video"), av.error.PermissionError(errno.EACCES, "Permission denied")), True),
         (TrackError("expected a video"), False),
         (wrap(TrackError("expected a video"), av.error.InvalidDataError(1, "Invalid data")), False),
-        (OSError(errno.EIO, "Input/output error"), False),  # so FFmpeg calls what it finds in broken files
+        (OSError(errno.EIO, "Input/output error"), False),  # FFmpeg's error for broken files
     ],
 )
 def test_places_are_told_from_videos(error: Exception, blames: bool) -> None:
@@ -201,7 +201,7 @@ def test_a_process_that_is_just_being_started_does_not_outlive_the_end(
     def start_while_another_closes(process: BaseProcess) -> None:
         start(process)
         closer.start()
-        closer.join(0.2)  # has to wait until the process can be found
+        closer.join(0.2)  # blocks until the process is registered
 
     monkeypatch.setattr(maker._context.Process, "start", start_while_another_closes)
     before = list_children()
@@ -220,7 +220,7 @@ def test_a_process_that_died_between_two_units_is_told_and_replaced(library: Lib
         maker._process.join()
         with pytest.raises(LostWorkerError, match="ended by SIGKILL"):
             maker.make(unit)
-        assert maker.make(unit).state == "kept"  # the first one made it
+        assert maker.make(unit).state == "kept"  # the first process made it
     finally:
         maker.close()
 

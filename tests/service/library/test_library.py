@@ -17,7 +17,7 @@ FILE = StoredFile("cats/a.mp4", 1000, "etag")
 
 
 def make_one(file: StoredFile) -> Unit:
-    """The only unit of a file."""
+    """Return the only unit of a file."""
     (unit,) = make_units(file, "work", 0)
     return unit
 

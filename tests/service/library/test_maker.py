@@ -1,4 +1,4 @@
-"""One unit: from the source to the target."""
+"""Making one unit, from the source to the target."""
 
 import os
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.service.tracks.videos import empty, walking, write
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    """A video of eight seconds with a cut in its middle."""
+    """Return a video of eight seconds with a cut in the middle."""
     (tmp_path / "videos").mkdir()
     write(tmp_path / "videos/a.mp4", walking(40) + empty(40), times_ms=range(0, 8000, 100))
     return make_library(tmp_path)
@@ -34,7 +34,7 @@ def list_units(library: Library, manifest: Manifest, *, parts: int = 1) -> list[
 
 
 def ignore(_: Tally) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 def test_a_unit_becomes_a_track_with_its_film(library: Library, toy: Served, toy_manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Long videos in parts: where they are divided, and that nobody sees where they were joined."""
+"""Long videos in parts: where they are divided, and that the joined track equals the undivided one."""
 
 import itertools
 from dataclasses import replace
@@ -28,7 +28,7 @@ FPS = 10
 
 
 def show(path: Path, *scenes: list[np.ndarray]) -> Path:
-    """A video of these scenes, ten frames a second."""
+    """Write a video of these scenes, with ten frames per second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = [picture for scene in scenes for picture in scene]
     times = range(0, len(pictures) * 1000 // FPS, 1000 // FPS)
@@ -37,19 +37,19 @@ def show(path: Path, *scenes: list[np.ndarray]) -> Path:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty seconds with a cut at 12 and at 22 seconds."""
+    """Return a video of thirty seconds with cuts at 12 and at 22 seconds."""
     return show(tmp_path_factory.mktemp("cuts") / "a.mp4", walking(120), empty(100), walking(80, number=3))
 
 
 @pytest.fixture(scope="module")
 def shot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty seconds without a cut: somebody walks, stands, and walks on."""
+    """Return a video of thirty seconds without a cut: a person walks, stands, and walks on."""
     moved, still = walking(150), walking(1) * 60
     return show(tmp_path_factory.mktemp("shot") / "a.mp4", moved, still, walking(90))
 
 
 def make(library: Library, served: Served, units: list[Unit]) -> list[Entry]:
-    """The track of a video, its units made in this order."""
+    """Return the track of a video whose units are made in this order."""
     maker = TrackMaker(library, served)
     results = [maker.make(unit, lambda _: None) for unit in units]
     assert [result.track != "" for result in results] == [False] * (len(units) - 1) + [True]
@@ -65,7 +65,7 @@ def divide(library: Library, manifest: Manifest, parts: int) -> list[Unit]:
 
 
 def compare(one: list[Entry], other: list[Entry]) -> list[float]:
-    """IoU mask by mask; 1 where both are empty."""
+    """Return the IoU of each pair of masks; 1 if both are empty."""
     assert [entry.pts_ms for entry in one] == [entry.pts_ms for entry in other]
     pairs = [(first.mask, second.mask) for first, second in zip(one, other, strict=True)]
     return [float((a & b).sum() / (a | b).sum()) if (a | b).any() else 1.0 for a, b in pairs]
@@ -131,7 +131,7 @@ def test_parts_that_all_wait_are_joined_by_the_next_run(
     maker = TrackMaker(library, toy)
     maker.make(units[0], lambda _: None)
     assert [done for _, done in Inventory(library, toy_manifest, Shard())] == [True, False]
-    maker._make_part(units[1], lambda _: None)  # and is killed before it joins
+    maker._make_part(units[1], lambda _: None)  # and is killed before joining
     assert [done for _, done in Inventory(library, toy_manifest, Shard())] == [False, True]
     assert maker.make(units[0], lambda _: None).track
     assert [done for _, done in Inventory(library, toy_manifest, Shard())] == [True, True]

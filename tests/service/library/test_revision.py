@@ -1,4 +1,4 @@
-"""Whoever changes verdicts raises the `REVISION` of judging: libraries know by it which are those of other code."""
+"""A change that alters verdicts must raise the `REVISION` of judging, by which libraries recognize older verdicts."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from danmatte.library.judging import REVISION
 from tests.service.library import reference
 
-_PRECISION = 0.3  # points of 100: instruction sets round differently
+_PRECISION = 0.3  # points of 100, because instruction sets round differently
 STORE = "python -m tests.service.library.reference"
 WHAT_TO_DO = (
     "the verdict on a drawn clip has changed, and REVISION in danmatte/library/judging.py hasn't. Libraries would take "
@@ -17,7 +17,7 @@ WHAT_TO_DO = (
 
 
 def flatten(found: Any, place: str = "") -> dict[str, Any]:
-    """Every value by its place."""
+    """Return every value by its path."""
     if isinstance(found, dict):
         return {name: value for key in found for name, value in flatten(found[key], f"{place}.{key}").items()}
     if isinstance(found, (list, tuple)):

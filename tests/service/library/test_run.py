@@ -1,4 +1,4 @@
-"""A run over a library, with workers that need no time."""
+"""A run over a library, with workers that finish immediately."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Places of files: whatever kind, they do the same."""
+"""All kinds of storages behave the same."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ from tests.service.tracks.videos import walking, write
 
 @pytest.fixture(params=["folder", "memory", "S3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    """An empty place of each kind."""
+    """Return an empty storage of each kind."""
     if request.param == "folder":
         return open_storage(str(tmp_path / "root"))
     if request.param == "memory":
@@ -133,7 +133,7 @@ def test_a_kind_whose_library_is_missing_names_the_extra(monkeypatch: pytest.Mon
 
 
 def test_a_bucket_that_does_not_answer_is_said(bucket: str) -> None:
-    with pytest.raises(StorageError, match="expected a place to read and write"):
+    with pytest.raises(StorageError, match="expected to read or write it"):
         list(open_storage("s3://no-such-bucket-here").list_files())
 
 
@@ -149,7 +149,7 @@ def test_a_folder_without_room_leaves_nothing_unfinished(tmp_path: Path, monkeyp
 
 
 def test_a_folder_of_the_file_systems_own_keeps_nobody_out(tmp_path: Path) -> None:
-    """A volume's root has one that only root may read; here it isn't even looked into."""
+    """The root of a volume has a folder that only root can read; it is skipped."""
     (tmp_path / "lost+found").mkdir()
     for name in ("a", "deep/b"):
         LocalStorage(tmp_path).create(name, b"")
@@ -200,7 +200,7 @@ def test_segments_of_a_playlist_are_no_videos_of_their_own(tmp_path: Path) -> No
 
 
 def test_only_files_are_videos(tmp_path: Path) -> None:
-    for name in ("pipe.mp4", "pipe.m3u8"):  # whoever opened one would wait for ever
+    for name in ("pipe.mp4", "pipe.m3u8"):  # opening one would block forever
         os.mkfifo(tmp_path / name)
     (tmp_path / "folder.mp4").mkdir()
     assert list(LocalStorage(tmp_path).list_videos()) == []
@@ -212,7 +212,7 @@ def test_a_source_that_is_not_there_is_no_empty_library(tmp_path: Path) -> None:
         with pytest.raises(InvalidParameterError, match=f"{name}: expected a folder of videos"):
             open_storage(str(tmp_path / name)).check_source()
     open_storage(str(tmp_path)).check_source()
-    open_storage(f"memory://{tmp_path.name}/nothing-yet").check_source()  # object storages have no folders
+    open_storage(f"memory://{tmp_path.name}/nothing-yet").check_source()  # object stores have no folders
 
 
 def test_a_video_whose_storage_stops_to_answer_is_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,12 +221,12 @@ def test_a_video_whose_storage_stops_to_answer_is_not_broken(tmp_path: Path, mon
     storage.create("walk.mp4", write(tmp_path / "walk.mp4", walking(200)).read_bytes())
     with storage.open_video("walk.mp4", "media") as video:
         monkeypatch.setattr(MemoryFile, "read", refuse_to_read)
-        with pytest.raises(StorageError, match=r"walk.mp4: expected a place to read .*RuntimeError: 503 slow down"):
+        with pytest.raises(StorageError, match=r"walk.mp4: expected to read or write it: RuntimeError: 503 slow down"):
             list(video.read_frames())
 
 
 def refuse_to_read(*_: object) -> bytes:
-    """As libraries of storages do it, each with errors of its own."""
+    """Raise an error as a storage's library does; each has its own errors."""
     raise RuntimeError("503 slow down")
 
 
@@ -254,7 +254,7 @@ def test_a_url_may_name_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_file_in_place_of_a_tracks_folder_is_no_track(tmp_path: Path) -> None:
-    """Who takes it for one tells a video that has none to be finished."""
+    """Otherwise a video without a track would count as finished."""
     storage = LocalStorage(tmp_path)
     storage.create("cats", b"a file")
     with pytest.raises(StorageError, match="cats: expected a folder to write to, found a file"):

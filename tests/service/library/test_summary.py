@@ -1,4 +1,4 @@
-"""What is told of a run: its progress, lines and table."""
+"""The output of a run: progress, lines and table."""
 
 import io
 import json
@@ -87,7 +87,7 @@ def test_times_are_told_as_finely_as_anybody_wants_them(seconds: float, told: st
 
 
 def test_a_name_that_is_no_unicode_has_its_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    name = os.fsdecode(b"caf\xe9.mp4")  # as an archive of another time wrote it
+    name = os.fsdecode(b"caf\xe9.mp4")  # as old archives store it
     for file in (tmp_path / "results.jsonl", Path("-")):
         with open_lines(file) as write:
             write(structs.replace(MADE, video=name))
@@ -145,7 +145,7 @@ def test_the_time_left_goes_by_the_videos_bytes() -> None:
 
 
 class Terminal(io.StringIO):
-    """Somebody looks."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Attempts at a unit: how many, what is told of them, and who counts them."""
+"""Attempts at a unit: their number, the reported reasons, and counting them across runs."""
 
 import threading
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_attempts_of_former_runs_count(tmp_path: Path) -> None:
 def test_a_worker_that_disappears_has_used_an_attempt(tmp_path: Path) -> None:
     library = make_library(tmp_path, max_attempts=1)
     log = AttemptLog(library, open_storage(library.target))
-    assert log.begin(UNIT) == 1  # and then its machine is gone
+    assert log.begin(UNIT) == 1  # and then its machine is lost
     result = UnitSupervisor(library, ScriptedMaker()).run(UNIT)
     assert (result.state, result.reason) == ("given up", "its worker was lost")
 

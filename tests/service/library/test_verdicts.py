@@ -1,4 +1,4 @@
-"""`danmatte library --assess`: verdicts beside the tracks, from the same decoding."""
+"""The command `danmatte library --assess`: verdicts beside the tracks, from the same decoding."""
 
 import json
 from dataclasses import replace
@@ -29,11 +29,11 @@ FPS = 10
 
 
 def ignore(_: Tally) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 def show(path: Path, pictures: list[np.ndarray]) -> None:
-    """A video of these pictures, ten a second."""
+    """Write a video of these pictures, ten per second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, pictures, times_ms=range(0, len(pictures) * 1000 // FPS, 1000 // FPS), gop=25)
 
@@ -49,7 +49,7 @@ def judge(judging_models: Path) -> Judge:
 
 
 class Bench:
-    """A library of one video, whose units are made here one after another."""
+    """A library of one video, whose units are made in this process, one after another."""
 
     def __init__(self, folder: Path, models: Path, served: Served, judge: Judge, **options: Any) -> None:
         self.library: Library = make_library(folder, judging=Judging.choose(models), **options)
@@ -66,7 +66,7 @@ class Bench:
         return TrackMaker(library, self._served, self._judge if judged else None).make(unit, ignore)
 
     def make_all(self, *, parts: int = 1, judged: bool = True) -> UnitResult:
-        """The last unit's result."""
+        """Return the last unit's result."""
         return [self.make(unit, judged=judged) for unit, _ in self.list_units(parts=parts)][-1]
 
     def read_verdict(self, result: UnitResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Libraries of small files, and what stands in for workers."""
+"""Libraries of small files, and fakes of workers."""
 
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,12 +12,12 @@ DIGEST = "0123456789abcdef0123456789abcdef"
 
 
 def make_library(folder: Path, **options: object) -> Library:
-    """A library of a folder's `videos`, with its `tracks`."""
+    """Return the library of a folder's `videos`, with its `tracks`."""
     return Library(str(folder / "videos"), str(folder / "tracks"), folder / "models", **options)  # type: ignore[arg-type]
 
 
 def fill(folder: Path, *names: str) -> None:
-    """Files that look like videos by their names."""
+    """Write files with names of videos."""
     for name in names:
         path = folder / "videos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def fill(folder: Path, *names: str) -> None:
 
 
 class ScriptedMaker:
-    """Makes units as it is told to: a reason breaks an attempt off, None ends it well."""
+    """A maker with scripted outcomes: a reason fails an attempt, None lets it succeed."""
 
     def __init__(self, *reasons: str | Exception | None) -> None:
         self._reasons = list(reasons)
@@ -45,7 +45,7 @@ class ScriptedMaker:
 
 
 class ImmediateExecutor(Executor):
-    """Makes every unit at once; knows how many waited at most."""
+    """An executor that makes every unit immediately and stores the maximum of waiting units."""
 
     def __init__(self, capacity: int = 2) -> None:
         self.capacity, self.most = capacity, 0

@@ -1,11 +1,11 @@
-"""Pictures with and without damage, made on the spot."""
+"""Generated pictures with and without damage."""
 
 import cv2
 import numpy as np
 
 
 def draw_scene(height: int = 192, width: int = 192, seed: int = 1) -> np.ndarray:
-    """(H, W) uint8: a photograph's statistics, from coarse forms to fine grain, and some hard edges."""
+    """Return a picture, (H, W) uint8, with a photograph's statistics, from coarse to fine, and some hard edges."""
     rng = np.random.default_rng(seed)
     plane = np.zeros((height, width), np.float32)
     for cell in (64, 24, 8, 3, 1):
@@ -19,7 +19,7 @@ def draw_scene(height: int = 192, width: int = 192, seed: int = 1) -> np.ndarray
 
 
 def draw_slide(height: int = 192, width: int = 192) -> np.ndarray:
-    """(H, W) uint8: some lines of text on white."""
+    """Return some lines of text on white, (H, W) uint8."""
     page = np.full((height, width), 235, np.uint8)
     for row in range(24, height - 8, 24):
         cv2.putText(page, "Quality", (8, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 16, 1)
@@ -27,7 +27,7 @@ def draw_slide(height: int = 192, width: int = 192) -> np.ndarray:
 
 
 def draw_cartoon(height: int = 192, width: int = 192, shift: int = 0) -> np.ndarray:
-    """(H, W) uint8: plain colours behind dark outlines."""
+    """Return flat areas with dark outlines, (H, W) uint8."""
     page = np.full((height, width), 150, np.uint8)
     for number, (x, y, radius, grey) in enumerate(((50, 60, 40, 90), (130, 110, 50, 200), (90, 150, 30, 60))):
         middle = (x + shift * (number + 1), y)
@@ -37,11 +37,11 @@ def draw_cartoon(height: int = 192, width: int = 192, shift: int = 0) -> np.ndar
 
 
 def compress(picture: np.ndarray, quality: int) -> np.ndarray:
-    """JPEG there and back."""
+    """Return a picture after compression as JPEG."""
     return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
 
 
 def add_noise(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian noise in grey levels."""
+    """Return a picture with Gaussian noise added, in grey levels."""
     noise = np.random.default_rng(2).normal(0, sigma, picture.shape)
     return np.clip(picture + noise, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""`danmatte assess`, as it is typed; a network judges that takes bright pictures for good ones."""
+"""The command `danmatte assess`, with a network that scores bright pictures high."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def models(judging_models: Path) -> Path:
 
 
 def pan(count: int, *, seed: int = 1, light: float = 1.0) -> list[np.ndarray]:
-    """A camera that moves over a scene."""
+    """Write a video of a camera that pans over a scene."""
     scene = (draw_scene(HEIGHT, WIDTH + 4 * count, seed) * light).astype(np.uint8)
     return [np.ascontiguousarray(scene[:, 4 * at : 4 * at + WIDTH]) for at in range(count)]
 

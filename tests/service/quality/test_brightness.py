@@ -9,7 +9,7 @@ from tests.service.quality.pictures import draw_scene
 
 
 def frame(top: int = 0, bottom: int = 0, left: int = 0, right: int = 0) -> np.ndarray:
-    """A scene of 180 by 320 with bars of so many pixels."""
+    """Return a scene of 180 by 320 with bars of these widths in pixels."""
     picture = draw_scene(180, 320)
     picture[:top], picture[180 - bottom :], picture[:, :left], picture[:, 320 - right :] = 16, 16, 16, 16
     return picture

@@ -1,4 +1,4 @@
-"""What a shot is, by flat colour and movement."""
+"""The kind of a shot, by flat colour and movement."""
 
 import cv2
 import numpy as np
@@ -44,7 +44,7 @@ def test_one_strange_frame_does_not_decide() -> None:
 
 
 def test_a_picture_a_pixel_wide_has_a_look() -> None:
-    """As a film of 16x4000 has one, made small."""
+    """A film of 16x4000 is scaled down to a picture with one column or row."""
     column = np.arange(100, dtype=np.uint8)[:, np.newaxis]
     assert measure_look([column], column).flat == 0
     assert measure_look([column.T], column.T).flat == 0

@@ -1,4 +1,4 @@
-"""The page: every verdict is there, and nothing of a name becomes markup."""
+"""The page contains every verdict, and escapes names."""
 
 from html.parser import HTMLParser
 
@@ -16,7 +16,7 @@ from tests.service.quality.verdicts import make_shot, make_verdict
 
 
 class Page(HTMLParser):
-    """The tags of a page, its pictures and its text."""
+    """A parser that collects a page's tags, pictures and text."""
 
     VOID = frozenset({"meta", "img", "line", "rect"})
 
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 
 def write(*found: VideoQuality | FailedAssessment) -> Page:
-    """The page of these verdicts, each shot's picture in a grey of its own."""
+    """Return the page of these verdicts, with a different grey in each shot's picture."""
     return Page(write_page([(each, draw_thumbnails(each)) for each in found]))
 
 

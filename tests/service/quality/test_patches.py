@@ -1,4 +1,4 @@
-"""Where patches lie, and what each counts."""
+"""The places of patches, and their weights."""
 
 import numpy as np
 import pytest

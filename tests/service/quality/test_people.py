@@ -1,4 +1,4 @@
-"""People's share and the shot's scale, by a mask."""
+"""People's share and the shot's scale, measured in a mask."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from danmatte.quality.people import Scale, measure_people
 
 
 def stand(top: int, bottom: int, left: int, right: int) -> np.ndarray:
-    """A mask of 180 by 320 with somebody in these rows and columns."""
+    """Return a mask of 180 by 320 with a person in these rows and columns."""
     mask = np.zeros((180, 320), np.bool_)
     mask[top:bottom, left:right] = True
     return mask

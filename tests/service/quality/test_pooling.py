@@ -1,4 +1,4 @@
-"""From scores over time to one score and its grade."""
+"""Pooling scores over time into one score and its grade."""
 
 import pytest
 

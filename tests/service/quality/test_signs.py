@@ -1,4 +1,4 @@
-"""Each sign falls with its own damage, more and more."""
+"""Each sign falls as its kind of damage increases."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.service.quality.pictures import add_noise, compress, draw_scene
 
 
 def ramp() -> np.ndarray:
-    """(H, W) uint8: a sky from dark to bright, in which bands show."""
+    """Return a gradient from dark to bright, (H, W) uint8, in which banding is visible."""
     return np.tile(np.linspace(40, 200, 192).astype(np.uint8), (192, 1))
 
 

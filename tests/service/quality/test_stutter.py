@@ -1,4 +1,4 @@
-"""Frozen and dropped frames, by differences between frames."""
+"""Frozen and dropped frames, found by differences between frames."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ RATE_MS = 40
 
 
 def find(changes: list[float], times_ms: list[int] | None = None, blocks: list[float] | None = None) -> Stutter:
-    """What is found in these differences; without others, those of the block that changes most are thrice as large."""
+    """Return the stutter in these differences; the default for `blocks` is three times `changes`."""
     times = range(0, RATE_MS * len(changes), RATE_MS) if times_ms is None else times_ms
     most = np.array(changes, np.float32) * 3 if blocks is None else np.array(blocks, np.float32)
     return find_stutter(np.array(times, np.int64), np.array(changes, np.float32), most)
 
 
 def move(count: int, seed: int = 1) -> list[float]:
-    """Differences of frames that all move, the first one without any before."""
+    """Return the differences of moving frames; the first frame has none before it."""
     return [float("nan"), *np.random.default_rng(seed).uniform(3, 5, count - 1)]
 
 
@@ -105,7 +105,7 @@ def test_too_few_frames_say_nothing(count: int) -> None:
 
 
 def stir(count: int) -> tuple[list[float], list[float]]:
-    """Differences of frames in which only a small figure moves: of the whole picture, and of its block."""
+    """Return the differences of frames in which only a small figure moves: of the whole picture, and of its block."""
     rng = np.random.default_rng(5)
     return [float("nan"), *rng.uniform(0.03, 0.3, count - 1)], [float("nan"), *rng.uniform(2.5, 6, count - 1)]
 

@@ -1,4 +1,4 @@
-"""From what was seen to what is told."""
+"""Summaries of observations."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -26,7 +26,7 @@ def see(
     change: float = 4.0,
     bars: Bars = NO_BARS,
 ) -> Observations:
-    """A second of frames for each score, of which the first is a sample; None is black."""
+    """Return observations with a second of frames per score, the first one sampled; None is black."""
     seen = Observations()
     for second, score in enumerate(scores):
         shot = shots[second] if shots else 0
@@ -103,7 +103,7 @@ def test_people_are_those_of_the_shots_seconds() -> None:
     )
     found = tell(seen)
     assert [shot.people_share for shot in found.shots] == [0.2, 0.0]
-    assert [shot.shot_scale for shot in found.shots] == ["medium", "none"]  # of two as common ones, the nearer
+    assert [shot.shot_scale for shot in found.shots] == ["medium", "none"]  # of equally frequent ones, the nearer
     assert found.people_share == pytest.approx(0.1)
     assert found.samples[1].shot_scale == "medium"
     assert [shot.people_time for shot in found.shots] == [1.0, 0.0]

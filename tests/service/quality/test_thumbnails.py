@@ -1,4 +1,4 @@
-"""Pictures of a page are those of the frames that it names, read again when all is known."""
+"""A page's pictures show the frames that it names, which are read again after the assessment."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The timeline: a bar for each sample, where and as high as it should be."""
+"""The timeline: the position, height and colour of each sample's bar."""
 
 import itertools
 import xml.etree.ElementTree as ET
@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 960, 190
 
 
 def read_bars(drawn: str) -> list[dict[str, float | str]]:
-    """The bars of a timeline: where they begin, how wide and high they are, and their colours."""
+    """Return the bars of a timeline: left edge, width, height and colour."""
     root = ET.fromstring(drawn)
     found = []
     for bar in root.iter(f"{SVG}rect"):

@@ -1,4 +1,4 @@
-"""Verdicts made by hand, for what is written and drawn of them."""
+"""Handmade verdicts, for tests of pages and timelines."""
 
 from danmatte.quality.assessment import FrameQuality, Parts, ShotQuality, VideoQuality
 from danmatte.quality.brightness import NO_BARS, Bars
@@ -11,7 +11,7 @@ PARTS = Parts(sharpness=81.4, blocking=97.0, noise=60.5, banding=99.0, exposure=
 def make_shot(
     from_ms: int, to_ms: int, score: float | None, *, kind: Kind = "camera", frozen: float = 0.0, dropped: float = 0.0
 ) -> ShotQuality:
-    """A shot whose worst frame is its first; without a score it is black."""
+    """Return a shot whose worst frame is its first one; without a score it is black."""
     return ShotQuality(
         from_ms=from_ms,
         to_ms=to_ms,
@@ -31,7 +31,7 @@ def make_shot(
 def make_verdict(
     *shots: ShotQuality, video: str = "film.mp4", bars: Bars = NO_BARS, broken: str = "", score: float | None = None
 ) -> VideoQuality:
-    """A verdict on these shots, with a sample for each second of them; its score is that of the worst unless given."""
+    """Return a verdict on these shots, with a sample per second; the default score is that of the worst shot."""
     scores = [shot.score for shot in shots if shot.score is not None]
     whole = min(scores, default=0.0) if score is None else score
     samples = [

@@ -1,4 +1,4 @@
-"""A toy network for tracks: what is bright is a person."""
+"""A toy network for tracks, which takes bright pixels for a person."""
 
 import json
 
@@ -11,11 +11,11 @@ from tests.service.toy import Toy, manifest
 
 @pytest.fixture(scope="session")
 def toy_manifest() -> Manifest:
-    """The toy's manifest."""
+    """Return the toy network's manifest."""
     return parse(json.dumps(manifest(Toy(rule="stretch"))).encode())
 
 
 @pytest.fixture
 def toy(toy_manifest: Manifest) -> Served:
-    """The toy, computed without a graph."""
+    """Return the toy network, computed without a graph."""
     return Served(toy_manifest, FakeEngine(toy_manifest))

@@ -1,4 +1,4 @@
-"""Videos as strangers send them: of odd sizes and formats, that change in their middle, lie, or break off."""
+"""Hostile videos: with odd sizes and formats, with changes in the middle, with false headers, or truncated."""
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -13,7 +13,7 @@ from tests.service.tracks.videos import walking, write
 
 
 class Case(NamedTuple):
-    """A video, and what is expected of it: a track, or a sentence with these words."""
+    """A video and its expected outcome: a track, or an error that contains `says`."""
 
     name: str
     make: Callable[[Path], object]
@@ -23,7 +23,7 @@ class Case(NamedTuple):
 def write_raw(
     path: Path, sizes: Sequence[tuple[int, int]], pixel: str = "yuv420p", *, codec: str = "rawvideo", count: int = 3
 ) -> None:
-    """Pictures of noise, (height, width), `count` of each size one after another, whatever the codec."""
+    """Write pictures of noise with any codec: for each size, (height, width), `count` of them."""
     chance = np.random.default_rng(1)
     with av.open(str(path), "w") as container:
         (height, width), *_ = sizes
@@ -41,7 +41,7 @@ def write_raw(
 
 
 def write_changing(path: Path, sizes: Sequence[tuple[int, int]], pixels: Sequence[str] = (), *, count: int = 6) -> None:
-    """One stream whose packets come from encoders of these sizes, (height, width), as stitched broadcasts are."""
+    """Write one stream with packets of several encoders, one per size, (height, width), as in stitched broadcasts."""
     pts, pixels = 0, pixels or ["yuv420p"] * len(sizes)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, width=sizes[0][1], height=sizes[0][0], pix_fmt=pixels[0])
@@ -68,7 +68,7 @@ def truncate(path: Path, share: float) -> None:
 
 
 def garble(path: Path) -> None:
-    """Every hundredth byte of the second half is another one."""
+    """Write a video in which every hundredth byte of the second half is inverted."""
     write(path, walking(50), gop=5)
     data = bytearray(path.read_bytes())
     for at in range(len(data) // 2, len(data), 100):
@@ -77,7 +77,7 @@ def garble(path: Path) -> None:
 
 
 def stretch(path: Path, ratio: Fraction) -> None:
-    """Pixels that are said to be so many times as wide as they are high."""
+    """Write a video whose header states this pixel aspect ratio."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, width=320, height=180, pix_fmt="yuv420p")
         stream.codec_context.sample_aspect_ratio = ratio
@@ -130,7 +130,7 @@ CHANGES = {
 
 
 def list_cases() -> Iterator[Case]:
-    """All of them."""
+    """Return all hostile videos."""
     for height, width in SIZES:
         yield Case(f"size-{width}x{height}-raw.mkv", partial(write_raw, sizes=[(height, width)], pixel="gray"))
         yield Case(

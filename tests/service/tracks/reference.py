@@ -1,9 +1,8 @@
-"""The masks of a drawn clip as this revision of the code makes them.
+"""The masks of a drawn clip, as made by this revision of the code.
 
 `python -m tests.service.tracks.reference` stores them.
 
-They are compared by `test_revision.py`: whoever changes masks must raise `REVISION`, by which libraries know what they
-have to make anew.
+`test_revision.py` compares them: a change that alters masks must raise `REVISION`, so that libraries make new tracks.
 """
 
 import json
@@ -36,19 +35,19 @@ PLANS = {
 
 
 def draw() -> list[np.ndarray]:
-    """Somebody walks, stands, is gone after a cut, and walks elsewhere; outlines are soft, so that thresholds count."""
+    """Draw a person who walks, stands, is gone after a cut, and walks elsewhere; soft outlines depend on thresholds."""
     walk = walking(24)
     scenes = [*walk, *[walk[-1]] * 16, *empty(8), *walking(16, number=3)]
     return [cv2.GaussianBlur(picture, (9, 9), 3) for picture in scenes]
 
 
 def find_file(revision: int = REVISION) -> Path:
-    """Where the masks of a revision are stored."""
+    """Return the file with the masks of a revision."""
     return FOLDER / f"masks-{revision}.npz"
 
 
 def make_masks(options: TrackOptions, video: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(count, H, W) bool, and (count, 3): each mask's time in ms, and whether it is held, and a cut."""
+    """Return the masks, (count, H, W) bool, and their facts, (count, 3): time in ms, held, and cut."""
     made = parse(json.dumps(manifest(Toy(rule="stretch"))).encode())
     track = video.with_name("track.mattes")
     make_track(TrackJob(video, track), options, Served(made, FakeEngine(made)))
@@ -59,7 +58,7 @@ def make_masks(options: TrackOptions, video: Path) -> tuple[np.ndarray, np.ndarr
 
 
 def make_all() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Masks and facts of every plan, by its name."""
+    """Yield the name, masks and facts of every plan."""
     with tempfile.TemporaryDirectory() as folder:
         video = write(Path(folder, "clip.mkv"), draw(), codec="ffv1", pixel="gray")
         for name, options in PLANS.items():
@@ -67,10 +66,10 @@ def make_all() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def store() -> str:
-    """Writes the file of this revision, and removes those of others; what became of it, in words."""
+    """Write the file of this revision and remove those of others; return what was done, as text."""
     file = find_file()
     if file.exists():
-        return f"{file} is there: raise REVISION in danmatte/tracks/pipeline.py first"
+        return f"{file} exists: raise REVISION in danmatte/tracks/pipeline.py first"
     arrays: dict[str, np.ndarray] = {}
     for name, masks, facts in make_all():
         arrays |= {f"{name}-masks": np.packbits(masks, axis=None), f"{name}-facts": facts}
@@ -83,7 +82,7 @@ def store() -> str:
 
 
 def load(name: str, file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Masks and facts of a plan as they were stored."""
+    """Return the stored masks and facts of a plan."""
     with np.load(file) as arrays:
         shape = tuple(arrays[f"{name}-shape"])
         masks = np.unpackbits(arrays[f"{name}-masks"], count=int(np.prod(shape))).reshape(shape)

@@ -1,4 +1,4 @@
-"""`danmatte track`, as it is typed."""
+"""The command `danmatte track`."""
 
 import hashlib
 import json
@@ -94,7 +94,7 @@ def test_a_track_knows_what_an_edit_list_leaves_out(tmp_path: Path) -> None:
     path.write_bytes(data)
     with Video(path) as video:
         assert [frame.pts_ms for frame in video.read_frames()][:2] == [0, 40]
-        assert (video.first_ms, video.coded_ms, video.origin_ms) == (0, -120, -120)  # the fourth frame is the first
+        assert (video.first_ms, video.coded_ms, video.origin_ms) == (0, -120, -120)  # starts at the fourth frame
 
 
 def test_people_are_looked_at_twice_where_that_is_asked_for(
@@ -149,7 +149,7 @@ def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
 
 @pytest.mark.parametrize("change", ["grows", "is replaced", "goes"])
 def test_a_file_that_changes_while_it_is_read_is_no_whole_one(video: Path, change: str) -> None:
-    """As one that is still being uploaded."""
+    """For example, a file that is still being uploaded."""
     with Video(video) as opened:
         frames = opened.read_frames()
         next(frames)
@@ -261,7 +261,7 @@ def test_a_video_of_a_long_name_has_a_track(stem: str, tmp_path: Path) -> None:
     assert (job.track.suffix, job.track.name[:70]) == (".mattes", stem[:70])
     job.track.touch()
     name_verdict(job.track).touch()
-    with pytest.raises(InvalidParameterError, match="expected one video"):  # cut, they would be called alike
+    with pytest.raises(InvalidParameterError, match="expected one video"):  # shortened, both names would be the same
         plan_jobs([Path(f"{'a' * 250}{end}.mp4") for end in "bc"], tmp_path, "mattes")
 
 
@@ -296,7 +296,7 @@ def test_the_worst_outcome_is_the_exit_code() -> None:
 
 
 def finish(broken: str = "", early: int = 0, resumed: int = 0) -> FinishedTrack:
-    """A summary of 60 masks in two seconds."""
+    """Return a summary of 60 masks in two seconds."""
     facts = {
         "frames_before_start": early,
         "inferred": 50,
@@ -347,7 +347,7 @@ def test_segments_beside_a_playlist_are_no_videos(tmp_path: Path) -> None:
     for name in ("init.mp4", "0.ts", "1.ts"):
         (tmp_path / name).write_bytes(b"")
     assert [path.name for path in list_videos([tmp_path])] == ["1.ts", "film.m3u8"]
-    assert list_videos([tmp_path / "0.ts"]) == [tmp_path / "0.ts"]  # who names one means it
+    assert list_videos([tmp_path / "0.ts"]) == [tmp_path / "0.ts"]  # a file that is named explicitly is a video
 
 
 def test_videos_are_known_by_their_names_ends_and_hidden_files_are_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Outlines as turns, and back; what no honest writer would write."""
+"""Outlines as turns and back, and invalid chain codes."""
 
 from contextlib import suppress
 from itertools import islice
@@ -43,7 +43,7 @@ def test_outlines_begin_eastwards_and_holes_turn_with_the_others(mask: np.ndarra
 def test_a_square_turns_to_the_same_side_and_a_stair_to_the_other() -> None:
     starts, data = encode(np.ones((1, 1), np.bool_))
     assert starts == [(0, 0)]
-    # From the corner east: right as never before (1), then right again and again (2, 2); the start ends it.
+    # East from the corner; the first right turn is 1, the next two are 2; back at the start the outline ends.
     assert list(data) == [1 + 3 * 2 + 9 * 2]
     _, stairs = encode(np.tri(3, dtype=np.bool_))
     turns = [turn for byte in stairs for turn in (byte // 3**place % 3 for place in range(5))]

@@ -1,4 +1,4 @@
-"""From one format into another and back."""
+"""Conversion from one format to another and back."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SIZE = Size(18, 32)
 
 
 def make_track(path: Path) -> Path:
-    """A track whose segments end where no clock would end them."""
+    """Write a track with segments that don't end by time."""
     random = np.random.default_rng(0)
     with TrackWriter(path, TrackHeader(SIZE, "background")) as track:
         for number in range(40):
@@ -31,7 +31,7 @@ def test_a_track_comes_back_byte_by_byte(there: str, between: str, tmp_path: Pat
     assert convert_track(tmp_path / between, tmp_path / f"again.{there}") == 40
     again = (tmp_path / f"again.{there}").read_bytes()
     assert [segment.start_ms for segment in _segments(source)] == [41 * n + n // 3 for n in range(0, 40, 7)]
-    if there == "a.webmask":  # the other one says the coverage, too
+    if there == "a.webmask":  # `.mattes` stores the coverage, too
         assert again == source.read_bytes()
     with TrackReader(source) as one, TrackReader(tmp_path / f"again.{there}") as other:
         for entry, copy in zip(one, other, strict=True):

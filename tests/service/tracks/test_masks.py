@@ -1,4 +1,4 @@
-"""From the network's answers to entries."""
+"""The network's outputs turned into entries."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def select(pts_ms: int, *, held: bool = False, cut: bool = False) -> SelectedFra
 
 
 def answer(manifest: Manifest, share: float) -> NetworkOutput:
-    """A person on the left side of the frame."""
+    """Return the network's output for a person on the left side of the frame."""
     values = np.zeros(manifest.regions.shape[1:3], np.float32)
     values[:, : round(share * values.shape[1])] = 1
     return NetworkOutput(values)
@@ -77,10 +77,10 @@ def test_what_the_track_has_already_is_computed_and_not_written_again(tmp_path: 
     for pts_ms in (0, 40):
         masks.step(select(pts_ms), left)
     writer.end_segment(80)
-    writer.__exit__(KeyboardInterrupt, None, None)  # as a `with` block is left by an error
+    writer.__exit__(KeyboardInterrupt, None, None)  # as if an error had left the `with` block
     entries, tally = write(path, toy_manifest, *((select(pts_ms), left) for pts_ms in (0, 40, 80)))
     assert [entry.pts_ms for entry in entries] == [0, 40, 80]
-    assert (tally.masks, tally.inferred) == (3, 5)  # the two of before were shown to the network again
+    assert (tally.masks, tally.inferred) == (3, 5)  # the network ran on the first two again
 
 
 def test_masks_larger_than_the_working_size_are_enlarged(tmp_path: Path, toy_manifest: Manifest) -> None:

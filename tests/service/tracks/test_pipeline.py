@@ -1,4 +1,4 @@
-"""From a video to its track, everything at once."""
+"""The pipeline from a video to its track."""
 
 import os
 import threading
@@ -22,7 +22,7 @@ PLAN = TrackPlan(Size(180, 320))
 
 
 class Watched(FakeEngine):
-    """Counts what is under way; fails at one picture, or answers nobody until so many wait, if asked to."""
+    """An engine that counts concurrent calls; it can fail at one call, or block until `at_least` calls wait."""
 
     def __init__(self, manifest: Manifest, fails_at: int = 0, at_least: int = 1) -> None:
         super().__init__(manifest, delay_s=0.002)
@@ -98,7 +98,7 @@ async def test_a_bounded_number_of_frames_is_under_way(tmp_path: Path, toy_manif
     engine = Watched(toy_manifest, at_least=3)
     video = write(tmp_path / "a.mp4", walking(80))
     await track(video, tmp_path / "a.mattes", Served(toy_manifest, engine), in_flight=3)
-    assert 3 <= engine.most <= 3 + 2  # in the line, in the decoder's hands, in the stabiliser's
+    assert 3 <= engine.most <= 3 + 2  # 3 in the queue, one at the decoder, one at the stabiliser
 
 
 async def test_a_network_that_fails_ends_the_track_and_keeps_what_was_whole(

@@ -1,4 +1,4 @@
-"""What is said while a track is made."""
+"""The progress line of a track."""
 
 import io
 
@@ -10,7 +10,7 @@ from danmatte.tracks.tally import Tally
 
 
 class Terminal(io.StringIO):
-    """Somebody looks."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

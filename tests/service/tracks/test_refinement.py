@@ -1,4 +1,4 @@
-"""The second look: at the people, all of them, in proportions that the network knows, and exactly in its region."""
+"""The second pass: its region covers all people, has a suitable aspect ratio, and is the only part that changes."""
 
 import json
 from pathlib import Path
@@ -23,12 +23,12 @@ FRAME, WORKING = Size(720, 1280), Size(180, 320)
 
 @pytest.fixture(params=["stretch", "letterbox"])
 def square(request: pytest.FixtureRequest) -> Manifest:
-    """A network of square pictures."""
+    """Return the manifest of a network with square input."""
     return parse(json.dumps(manifest(Toy(height=128, width=128, rule=request.param))).encode())
 
 
 def answer(known: Manifest, *people: tuple[int, int, int, int]) -> Probabilities:
-    """What a network of brightness says to a frame with people at these rows and columns, in the mask's pixels."""
+    """Return the output for a frame with people at these rows and columns, in the mask's pixels."""
     values = np.zeros(known.regions.shape[1:3], np.float32)
     down = 128 / 180 if known.picture.resize.rule == "stretch" else 128 / 320
     for top, bottom, left, right in people:
@@ -163,7 +163,7 @@ def test_where_the_first_look_has_no_doubt_it_keeps_a_word(square: Manifest) -> 
 
 
 class CountingEngine(FakeEngine):
-    """Keeps the pictures that it was shown."""
+    """An engine that stores its inputs."""
 
     def __init__(self, known: Manifest) -> None:
         super().__init__(known)

@@ -1,4 +1,4 @@
-"""Regions of a track, by name."""
+"""Selecting a track's regions by name."""
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ from tests.service.toy import Toy, manifest
 
 
 def make_manifest(*channels: tuple[str, float]) -> Manifest:
-    """A model with one output of these regions and thresholds, as NCHW."""
+    """Return a model with one NCHW output of these regions and thresholds."""
     facts = manifest(Toy())
     (port,) = facts["outputs"]
     high, wide = port["shape"][1:3]

@@ -1,4 +1,4 @@
-"""Segments kept for the next writer."""
+"""Segments that are stored for the next writer."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ SECOND = StoredSegment(10, 19, 10, Tally(masks=7, last_ms=19))
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Of a store with two segments."""
+    """Return the path of a store with two segments."""
     store = SegmentStore(tmp_path / "part", LABEL)
     store.append(FIRST, b"first")
     store.append(SECOND, b"second one")

@@ -1,4 +1,4 @@
-"""Whoever changes masks raises `REVISION`: libraries know by it which tracks are those of other code."""
+"""A change that alters masks must raise `REVISION`, by which libraries recognize tracks of older code."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from danmatte.tracks.pipeline import REVISION
 from tests.service.tracks import reference
 from tests.service.tracks.videos import write
 
-_MOST_APART = 0.002  # of a mask's pixels: instruction sets round differently; any change of a rule is more
+_MOST_APART = 0.002  # of a mask's pixels: instruction sets round differently, but any change of a rule differs more
 
 STORE = "python -m tests.service.tracks.reference"
 WHAT_TO_DO = (
@@ -32,7 +32,7 @@ def reference_file() -> Path:
 
 
 def compare(made: tuple[np.ndarray, np.ndarray], stored: tuple[np.ndarray, np.ndarray]) -> float:
-    """The largest share of a mask's pixels that differ; 1 where times, held masks or cuts do."""
+    """Return the largest share of differing pixels of any mask; 1 if times, held masks or cuts differ."""
     (masks, facts), (stored_masks, stored_facts) = made, stored
     if masks.shape != stored_masks.shape or not np.array_equal(facts, stored_facts):
         return 1.0

@@ -1,4 +1,4 @@
-"""Which frames get a mask, and which of them one of their own."""
+"""Frame selection: which frames get a mask, and which of them are held."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_nothing_is_held_over_a_cut() -> None:
 
 
 class Notes:
-    """An observer that notes what it is shown."""
+    """An observer that records its calls."""
 
     def __init__(self) -> None:
         self.seen = list[tuple[int, bool, tuple[int, ...], float]]()

@@ -1,4 +1,4 @@
-"""When the second pass needs no first one, and where somebody may have entered."""
+"""Surveys: when a second pass alone is enough, and where a person may have entered."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ NOBODY = np.zeros((32, 32), np.float32)
 
 
 def make_frame(*, left: int = 110, at: int = 0, cut: bool = False, light: int = 0) -> FrameAnalysis:
-    """A bright box of 40 by 100 pixels in a still scene."""
+    """Return a still scene with a bright box of 40 by 100 pixels."""
     grey = scene(1)
     grey[50:150, left : left + 40] = 220
     grey = np.clip(grey.astype(int) + light, 0, 255).astype(np.uint8)
@@ -73,7 +73,7 @@ def known() -> Manifest:
 
 
 class Network:
-    """Answers nobody, and counts."""
+    """A network that finds no people and counts its calls."""
 
     calls = 0
 

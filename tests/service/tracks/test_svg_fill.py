@@ -1,4 +1,4 @@
-"""Paths as a browser fills them."""
+"""SVG paths are filled as browsers fill them."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_a_curve_is_followed_closely() -> None:
 
 
 def test_a_curves_first_knot_draws_its_beginning() -> None:
-    mask = fill("M0 0C0 60 0 0 80 0z")  # rises steeply at once, and comes down slowly
+    mask = fill("M0 0C0 60 0 0 80 0z")  # rises steeply, then falls slowly
     assert mask[:, 1].sum() == 2
     assert not mask[:, 5:].any()
 

@@ -1,4 +1,4 @@
-"""Several videos at once: the same tracks as one after another, in bounded memory."""
+"""Several videos at once: the tracks are the same as when made one after another, and memory is bounded."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from tests.service.tracks.videos import walking, write
 
 
 class Watcher:
-    """Counts the videos that are under way: from their first frame to their last."""
+    """A counter of the concurrent videos, each from its first frame to its last."""
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
@@ -47,7 +47,7 @@ class Watcher:
 
 
 class Sight:
-    """What observes one video."""
+    """An observer of one video."""
 
     def __init__(self, watcher: Watcher, frames: int) -> None:
         self._watcher, self._left = watcher, frames
@@ -62,7 +62,7 @@ class Sight:
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> Callable[[str], list[TrackJob]]:
-    """Jobs for the same five videos, to tracks in a folder of that name."""
+    """Return a function that returns jobs for the same five videos, with tracks in a folder of the given name."""
     (tmp_path / "videos").mkdir()
     videos = [write(tmp_path / f"videos/{at}.mp4", walking(20 + at, number=at)) for at in range(5)]
 

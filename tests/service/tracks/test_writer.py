@@ -1,4 +1,4 @@
-"""Writing a track: whole or not there, and never begun twice."""
+"""Writing a track: the file is complete or absent, and finished segments aren't made twice."""
 
 import resource
 import subprocess
@@ -19,7 +19,7 @@ HEADER = TrackHeader(SIZE, "person", "toy", 3)
 
 
 def entry(number: int) -> Entry:
-    """Two masks a second."""
+    """Return an entry; there are two per second."""
     return Entry(500 * number, np.tile(np.arange(14) < number % 15, (9, 1)))
 
 
@@ -60,7 +60,7 @@ os.kill(os.getpid(), 9)
 
 @contextmanager
 def room(file_bytes: int) -> Iterator[None]:
-    """No file may grow beyond this, as on a disk that is full."""
+    """Limit the size of files, as on a full disk."""
     least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, most))
     try:
@@ -92,7 +92,7 @@ def test_a_track_may_have_any_name_that_file_systems_take(stem: str, tmp_path: P
     path = tmp_path / f"{stem}.mattes"
     interrupted(path)
     with TrackWriter(path, HEADER) as again:
-        assert again.last_pts_ms is not None  # what was whole is found again
+        assert again.last_pts_ms is not None  # finished segments are found again
         again.add(entry(again.last_pts_ms // 500 + 1))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
@@ -119,7 +119,7 @@ def test_another_header_or_job_begins_anew(header: TrackHeader, job: str, tmp_pa
 
 
 def interrupted(path: Path) -> None:
-    """Two whole segments and a bit, left by an error."""
+    """Write two complete segments and the start of another, then leave the writer by an error."""
     with pytest.raises(KeyboardInterrupt):
         begin(path)
 

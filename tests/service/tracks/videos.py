@@ -1,4 +1,4 @@
-"""Small videos written on the spot: a bright person walks through a scene."""
+"""Small generated videos in which a bright person walks through a scene."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -11,12 +11,12 @@ from tests.service.scenes import scene, with_person
 
 
 def walking(count: int, *, number: int = 1, still: bool = False) -> list[np.ndarray]:
-    """Grey pictures of a person who walks, or stands."""
+    """Return grey pictures of a person who walks, or stands."""
     return [with_person(20 if still else 20 + 3 * (at % 60), number) for at in range(count)]
 
 
 def empty(count: int, number: int = 2) -> list[np.ndarray]:
-    """Grey pictures of another, brighter scene without a person."""
+    """Return grey pictures of another, brighter scene without a person."""
     return [scene(number, light=150) for _ in range(count)]
 
 
@@ -43,10 +43,10 @@ def write(
     matrix: Sequence[int] = (),
     pixel_ratio: int = 1,
 ) -> Path:
-    """A video of these pictures, 25 a second unless their times are given; its container is told by the suffix.
+    """Write a video of these pictures, 25 per second unless their times are given; the suffix selects the container.
 
-    `last_ms` is how long the last one is shown; with `sound_s` there are seconds of silence, too. `matrix` is the
-    a b c d of a display matrix; pixels are `pixel_ratio` times as wide as they are high.
+    The last picture is shown for `last_ms`; `sound_s` adds seconds of silence. `matrix` is the a, b, c and d of a
+    display matrix. Pixels are `pixel_ratio` times as wide as high.
     """
     times = range(0, 40 * len(pictures), 40) if times_ms is None else times_ms
     height, width = pictures[0].shape

@@ -1,4 +1,4 @@
-"""What is found out about a frame before its mask is known."""
+"""Analysis of a frame before its mask is known."""
 
 import cv2
 import numpy as np

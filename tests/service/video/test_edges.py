@@ -1,4 +1,4 @@
-"""A mask's edges."""
+"""Edges of masks."""
 
 import cv2
 import numpy as np
@@ -67,10 +67,11 @@ def test_a_refined_mask_stays_in_range_and_the_given_one_is_not_written_to() -> 
 
 
 def test_the_guide_is_a_regression_in_each_window() -> None:
-    """Where the mask is a sum of the colours, the filter gives it back."""
+    """If the mask is a linear combination of the colours, the filter reproduces it."""
     rough = cv2.GaussianBlur(np.random.default_rng(0).random((64, 96, 3), np.float32), (0, 0), 5)
     one, two, three = np.moveaxis((rough - rough.min()) / np.ptp(rough), 2, 0)
-    planes = np.dstack([one, 0.6 * one + 0.4 * two, 0.5 * two + 0.5 * three])  # colours go together, as in pictures
+    # The colours are correlated, as in photographs.
+    planes = np.dstack([one, 0.6 * one + 0.4 * two, 0.5 * two + 0.5 * three])
     alpha = (0.5 * planes[..., 0] + 0.2 * planes[..., 1] + 0.3 * planes[..., 2]).astype(np.float32)
     picture = np.rint(255 * planes).astype(np.uint8)
     apart = np.abs(EdgeGuide(picture).refine(alpha, 4) - alpha)

@@ -1,4 +1,4 @@
-"""How early Firefox begins tracks whose edit lists begin with an empty edit."""
+"""How early Firefox starts tracks whose edit lists begin with an empty edit."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ def box(kind: bytes, *contents: bytes) -> bytes:
 
 
 def make_track(number: int, scale: int, edits: list[tuple[int, int]], *, long: bool = False) -> bytes:
-    """A track with this edit list; `long` has the boxes with numbers of 64 bits."""
+    """Return a track with this edit list; `long` uses the boxes with 64-bit numbers."""
     version, fields = (b"\1\0\0\0", ">Qq") if long else (b"\0\0\0\0", ">Ii")
     dates = bytes(16 if long else 8)
     listed = b"".join(struct.pack(fields, *edit) + b"\0\1\0\0" for edit in edits)
@@ -37,7 +37,7 @@ def make_film(*tracks: bytes, large: bool = False) -> io.BytesIO:
 
 @pytest.mark.parametrize("long", [False, True])
 def test_an_empty_edit_is_taken_for_one_of_the_tracks_timescale(long: bool) -> None:
-    # Measured in Firefox 153: the picture, a second after the sound, was shown at 1000 / 12800 s.
+    # Measured in Firefox 153: a picture that starts a second after the sound was shown at 1000 / 12800 s.
     film = make_film(
         make_track(1, 12_800, [(1000, -1), (1600, 1024)], long=long), make_track(2, 44_100, [(1600, 1024)])
     )
@@ -74,7 +74,7 @@ def test_a_films_origin_is_where_firefox_counts_from(tmp_path: Path) -> None:
     with Video(path) as video, path.open("rb") as file:
         early = measure_early(file)
         assert len(early) == 1
-        assert video.origin_ms == pytest.approx(1000 * sum(early.values()), abs=1)  # the sound begins at 0
+        assert video.origin_ms == pytest.approx(1000 * sum(early.values()), abs=1)  # the sound starts at 0
         opened = Video(path, file=file)
         assert opened.origin_ms == video.origin_ms
         assert len(list(opened.read_frames())) == 30

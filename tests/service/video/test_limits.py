@@ -1,4 +1,4 @@
-"""What a stranger's stream may not ask for."""
+"""Limits for untrusted streams."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_frames_that_are_too_large_are_refused_before_any_is_decoded(
 def test_a_stream_that_grows_beyond_the_limit_loses_those_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = 150  # six seconds: opening a file looks at five
+    count = 150  # six seconds, because opening a file probes five
     write_changing(tmp_path / "a.ts", [(90, 160), (180, 320)], count=count)
     with Video(tmp_path / "a.ts") as video:
         assert len(list(video.read_frames())) == 2 * count

@@ -1,4 +1,4 @@
-"""Live masks that stand still: the frames before help, and only those of the same scene."""
+"""The live stabiliser: only past frames of the same scene are used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,19 +25,19 @@ def matting() -> Iterator[Matting]:
 
 
 def scene(seed: int, light: int = 0) -> Pixels:
-    """A grey picture of its own; `light` tells scenes' brightness apart."""
+    """Return a grey picture by its seed; `light` changes its brightness."""
     return cv2.add(cv2.cvtColor(pictures.noise(*SIZE, seed), cv2.COLOR_RGB2GRAY), light)
 
 
 def person(certainty: float) -> Probabilities:
-    """A person in the middle, that the network is so sure of."""
+    """Return probabilities with a person of this certainty in the middle."""
     values = np.full(SIZE, 0.1, np.float32)
     values[20:70, 50:110] = certainty
     return values
 
 
 def middle(alpha: Probabilities) -> float:
-    """What is painted in the middle."""
+    """Return the value in the middle."""
     return float(alpha[45, 80])
 
 
@@ -54,7 +54,7 @@ def test_each_of_several_regions_has_its_own_past() -> None:
     painted = []
     for n in range(10):
         frame, found = stabiliser.expect(40 * n), []
-        for certainty in (0.7 if n % 2 == 0 else 0.45, 0.2):  # a person that the network wavers at, and no text
+        for certainty in (0.7 if n % 2 == 0 else 0.45, 0.2):  # an uncertain person, and no text
             values = np.full(facts.regions.shape[1:3], certainty, np.float32)
             alpha, _ = frame(shown, SIZE, values, facts.regions.grid, facts)
             found.append(middle(alpha) >= 0.5)

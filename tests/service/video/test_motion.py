@@ -1,4 +1,4 @@
-"""Cuts, flashes, stillness and flow."""
+"""Cuts, flashes, still pictures and optical flow."""
 
 import cv2
 import numpy as np
@@ -102,7 +102,7 @@ def test_histograms_say_which_share_changed_its_brightness() -> None:
     assert compare_histograms(dark, dark) == 0
     assert compare_histograms(dark, half) == pytest.approx(0.5, abs=0.15)
     assert compare_histograms(dark, half) == compare_histograms(half, dark)
-    assert compare_histograms(dark, dark + 7) == 0  # the same class of brightness
+    assert compare_histograms(dark, dark + 7) == 0  # the same bin of the histogram
 
 
 def test_slow_fading_through_black_is_a_cut_once() -> None:

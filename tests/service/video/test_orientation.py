@@ -1,4 +1,4 @@
-"""The eight ways in which a display matrix has a picture turned and mirrored."""
+"""The eight combinations of turning and mirroring in a display matrix."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -23,11 +23,11 @@ MATRICES = [
     (0, 1, 1, 0),
     (0, -1, -1, 0),
 ]
-QUARTERS = np.kron([[40, 90], [150, 220]], np.ones((60, 100), np.uint8)).astype(np.uint8)  # each corner another grey
+QUARTERS = np.kron([[40, 90], [150, 220]], np.ones((60, 100), np.uint8)).astype(np.uint8)  # four greys
 
 
 def store(shown: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
-    """What has to be stored so that this matrix shows that: pixel by pixel, as ISO/IEC 14496-12 has it."""
+    """Return the picture to store so that this matrix shows `shown`, pixel by pixel after ISO/IEC 14496-12."""
     height, width = shown.shape if a else shown.shape[::-1]
     rows, columns = np.mgrid[0:height, 0:width]
     x, y = a * columns + c * rows, b * columns + d * rows
@@ -47,7 +47,7 @@ def test_a_picture_is_seen_as_its_matrix_says(tmp_path: Path, matrix: tuple[int,
 
 @pytest.mark.parametrize("rotation", [0, 90])
 def test_what_h264_says_of_itself_counts_for_nothing(tmp_path: Path, rotation: int) -> None:
-    """Chromium and Firefox turn pictures as the container says, and by nothing else."""
+    """Chromium and Firefox use only the orientation in the container."""
     raw, told = write(tmp_path / "a.h264", [QUARTERS] * 2), tmp_path / "b.mp4"
     plain = write(tmp_path / "a.mp4", [QUARTERS] * 2, rotation=rotation)
     with av.open(str(raw)) as source, av.open(str(told), "w") as target:

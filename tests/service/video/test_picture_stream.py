@@ -1,4 +1,4 @@
-"""Which file is opened by a name, and which of its streams is the film."""
+"""Opening files by name, and choosing the video stream."""
 
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ SMALL, LARGE = Size(90, 160), Size(180, 320)
 
 
 def write_streams(path: Path, streams: Sequence[tuple[str, Size, int]], enabled: Sequence[int]) -> Path:
-    """A file with streams of (codec, size, number of frames); those numbered `enabled` are on by default."""
+    """Write a file with streams of (codec, size, number of frames); the streams `enabled` are default streams."""
     with av.open(str(path), "w") as container:
         made = []
         for number, (codec, size, _) in enumerate(streams):
@@ -46,7 +46,7 @@ def write_streams(path: Path, streams: Sequence[tuple[str, Size, int]], enabled:
 def test_a_name_is_a_files_whatever_protocol_it_looks_like(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    os.rename(write(tmp_path / "a.mp4", walking(2)), tmp_path / name)  # noqa: PTH104 - as short as it gets
+    os.rename(write(tmp_path / "a.mp4", walking(2)), tmp_path / name)  # noqa: PTH104 - the shortest way
     monkeypatch.chdir(tmp_path)
     with Video(Path(name)) as video:
         assert len(list(video.read_frames())) == 2
@@ -60,14 +60,14 @@ def test_an_address_stays_one_and_a_file_becomes_a_whole_path(tmp_path: Path, mo
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
-    """Nobody would ever write to it."""
+    """Reading it would block, because nothing writes to it."""
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(TrackError, match=r"a\.mp4: expected a file, which is read more than once, received a pipe$"):
         Video(tmp_path / "a.mp4")
 
 
 def test_a_preview_before_the_film_is_passed_over(tmp_path: Path) -> None:
-    """Cameras put one there, and no browser plays it."""
+    """Cameras store one there, and no browser plays it."""
     path = write_streams(tmp_path / "a.mp4", [("mjpeg", SMALL, 1), ("libx264", LARGE, 5)], enabled=[0, 1])
     with Video(path) as video:
         assert video.size == LARGE
@@ -88,7 +88,7 @@ def test_moving_pictures_of_a_pictures_format_are_a_film_where_they_are_alone(tm
 
 @pytest.mark.parametrize(("suffix", "size"), [(".mp4", LARGE), (".mkv", SMALL)])
 def test_of_several_streams_that_one_counts_which_chromium_plays(tmp_path: Path, suffix: str, size: Size) -> None:
-    """A track of MP4 that isn't enabled is passed over; in Matroska the first one is played, whatever it says."""
+    """In MP4, tracks that aren't enabled are ignored; in Matroska, the first track is played regardless of flags."""
     path = write_streams(tmp_path / f"a{suffix}", [("libx264", SMALL, 2), ("libx264", LARGE, 2)], enabled=[1])
     with Video(path) as video:
         assert video.size == size
@@ -111,7 +111,7 @@ def test_a_codec_that_nobody_knows_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_video_is_told_by_what_it_is(tmp_path: Path, content: bytes | None, says: str) -> None:
-    path = tmp_path / "a.mov"  # whose index comes last
+    path = tmp_path / "a.mov"  # its index is at the end
     if content is None:
         content = write(path, walking(5)).read_bytes()[:-100]
         content = content[: content.index(b"moov")]

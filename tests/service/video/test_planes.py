@@ -1,4 +1,4 @@
-"""A frame's own pixels, without turning all of it into colours."""
+"""A frame's planes and patches, without converting all of it to RGB."""
 
 from itertools import product
 from typing import NamedTuple
@@ -23,7 +23,7 @@ PARTS = [Part(0, 0, 64, 64), Part(20, 130, 48, 96), Part(116, 224, 64, 96)]
 
 
 def make_frame(pixel: str, grey: bool = False) -> tuple[av.VideoFrame, np.ndarray]:
-    """A frame of 180 by 320 in a pixel format, and what it shows, (H, W, 3) uint8 RGB."""
+    """Return a frame of 180 by 320 in a pixel format, and its picture, (H, W, 3) uint8 RGB."""
     light = draw_scene(180, 320)
     tint = cv2.GaussianBlur(draw_scene(180, 320, seed=2), (0, 0), 6) if not grey else light
     picture = np.dstack([light, tint // 2 + light // 2, light])

@@ -1,4 +1,4 @@
-"""HLS and DASH playlists, read section by section, on the clock of a player."""
+"""HLS and DASH playlists, read section by section on a player's clock."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ TIMELINE = "<SegmentTimeline>{runs}</SegmentTimeline></SegmentTemplate>"
 
 
 def write_segments(folder: Path, name: str, starts_ms: list[int], count: int = 10) -> list[str]:
-    """Transport streams of ten frames each, from these times on."""
+    """Write transport streams of `count` frames each that start at these times; return their names."""
     files = [f"{name}{at}.ts" for at in range(len(starts_ms))]
     for file, start_ms in zip(files, starts_ms, strict=True):
         write(folder / file, walking(count), times_ms=range(start_ms, start_ms + 40 * count, 40), b_frames=2)
@@ -51,7 +51,7 @@ def test_after_a_discontinuity_the_film_goes_on_at_once_whatever_lengths_are_sta
     joined = [*list_segments(first, stated_s), "#EXT-X-DISCONTINUITY", *list_segments(second, stated_s)]
     path = write_list(tmp_path, *joined, "#EXT-X-DISCONTINUITY", *list_segments(third))
     with Video(path) as video:
-        for _ in range(2):  # again, as the tracker does after it looked at the first frame
+        for _ in range(2):  # twice, because reading again must start anew
             assert [frame.pts_ms for frame in video.read_frames()] == list(range(0, 2000, 40))
             assert video.sections == [(0, 1480), (800, 90_000), (1600, 400)]
             assert (video.broken, video.dropped, video.ended_ms) == ("", 0, 2000)

@@ -1,4 +1,4 @@
-"""Videos of every kind, read as they are shown."""
+"""Videos of every kind are read as players show them."""
 
 import os
 from fractions import Fraction
@@ -85,7 +85,7 @@ def test_frames_lost_at_the_start_are_told(tmp_path: Path) -> None:
     whole = write(tmp_path / "a.ts", walking(60), gop=25)
     data, packets = whole.read_bytes(), whole.stat().st_size // 188
     torn = tmp_path / "torn.ts"
-    torn.write_bytes(data[: 188 * 3] + data[188 * (packets // 6) :])  # a recording that begins between two keyframes
+    torn.write_bytes(data[: 188 * 3] + data[188 * (packets // 6) :])  # a recording that starts between two keyframes
     with Video(torn) as video:
         found = [frame.pts_ms for frame in video.read_frames()]
         assert found[0] == 0
@@ -112,7 +112,7 @@ def test_an_animated_picture_that_cannot_be_decoded_is_refused_in_one_plain_line
 @pytest.mark.parametrize("rotation", [90, 180, -90])
 def test_a_rotated_video_is_seen_upright(tmp_path: Path, rotation: int) -> None:
     shown = with_person(20)
-    shown = shown if rotation == 180 else np.ascontiguousarray(shown[:, :120])  # standing
+    shown = shown if rotation == 180 else np.ascontiguousarray(shown[:, :120])  # portrait
     stored = np.ascontiguousarray(np.rot90(shown, -rotation // 90))
     with Video(write(tmp_path / "a.mp4", [stored] * 3, rotation=rotation)) as video:
         assert video.size == shown.shape

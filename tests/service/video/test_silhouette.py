@@ -1,4 +1,4 @@
-"""A mask's silhouette."""
+"""A mask's silhouette over time."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def rectangle(top: int, left: int, height: int, width: int) -> np.ndarray:
 
 
 def carry(mask: np.ndarray, level: int = 90, agreed: float = 1.0) -> Carried:
-    """A mask of a frame around, with a picture of one grey that agrees that much with the present one."""
+    """Return a neighbouring frame with this mask, a uniform grey picture, and its agreement with the current frame."""
     return Carried(mask, np.full((*SIZE, 3), level, np.uint8), np.full(SIZE, agreed, np.float32))
 
 
@@ -86,7 +86,7 @@ def test_who_enters_is_masked_at_once_and_whole() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [((0.07, 0.1), (0.09, 0.1)), ((0.9, 0.7), (0.9, 0.79))])
 def test_a_mask_at_a_limit_stays_as_it_is(one: tuple[float, float], other: tuple[float, float]) -> None:
-    """Who is about as tall as the limit, or fills about as much, blinks in neither direction."""
+    """A person whose height or area is near a limit doesn't make the mask flicker."""
     shown, hidden = Visibility(), Visibility()
     shown.step(0.5, 0.3, 0, cut=False)
     hidden.step(0.0, 0.0, 0, cut=False)
@@ -111,7 +111,7 @@ def test_a_hole_that_the_frames_around_have_too_is_a_gap_between_an_arm_and_the_
     assert clean(torn, carry(torn), carry(torn))[0] is torn
     assert clean(torn)[0] is torn
     assert clean(torn, carry(torn), carry(whole))[0][107, 147] == 1
-    assert clean(torn, carry(whole, agreed=0.2), carry(torn))[0] is torn  # it opens, and is seen to
+    assert clean(torn, carry(whole, agreed=0.2), carry(torn))[0] is torn  # the pictures show that it opens
 
 
 def test_what_reaches_the_picture_border_is_no_hole() -> None:
@@ -130,15 +130,15 @@ def test_a_limb_that_the_frames_around_have_is_not_dropped_in_one() -> None:
     body, limb = rectangle(40, 100, 130, 40), rectangle(80, 140, 10, 30)
     whole = np.maximum(body, limb)
     assert np.array_equal(close_gaps(body, carry(whole), carry(whole)) >= 0.5, whole >= 0.5)
-    assert close_gaps(body, carry(whole), carry(body)) is body  # it went away
-    assert close_gaps(body, carry(body), carry(whole)) is body  # it comes
+    assert close_gaps(body, carry(whole), carry(body)) is body  # the limb disappears
+    assert close_gaps(body, carry(body), carry(whole)) is body  # the limb appears
 
 
 def test_a_limb_that_is_faster_than_flows_follow_is_left_to_its_own_frame() -> None:
     body, limb = rectangle(40, 100, 130, 40), rectangle(80, 140, 10, 30)
     whole = np.maximum(body, limb)
     assert close_gaps(body, carry(whole, 90), carry(whole, 130)) is body
-    flash = carry(whole, agreed=0)  # the present picture is lit otherwise: those around are alike
+    flash = carry(whole, agreed=0)  # only the current picture's lighting differs; its neighbours are alike
     assert np.array_equal(close_gaps(body, flash, flash) >= 0.5, whole >= 0.5)
 
 
@@ -160,7 +160,7 @@ def test_nothing_is_closed_live_or_over_a_cut() -> None:
 
 
 def test_an_island_of_one_frame_only_is_somebody() -> None:
-    """What the network finds once is mostly a limb that it misses in the frames around."""
+    """It is mostly a limb that the network misses in the neighbouring frames."""
     here, gone = np.maximum(rectangle(40, 100, 130, 40), rectangle(60, 220, 30, 20)), rectangle(40, 100, 130, 40)
     assert clean(here, carry(gone), carry(gone))[0] is here
 

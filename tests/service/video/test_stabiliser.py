@@ -1,4 +1,4 @@
-"""Masks over time."""
+"""Stabilising masks over time."""
 
 from itertools import pairwise
 
@@ -69,7 +69,7 @@ def test_the_edge_lingers_rather_than_trembles() -> None:
     values = np.full(SIZE, 0.0, np.float32)
     values[40:170, 100:140] = 1
     frames = []
-    for at in range(12):  # a fold of the coat that the network can't decide on
+    for at in range(12):  # a fold of the coat at which the network is undecided
         each = values.copy()
         each[80:110, 140:160] = 0.52 if at % 2 else 0.48
         frames.append((np.full(SIZE, 90, np.uint8), each))
@@ -82,7 +82,7 @@ def test_what_only_the_colours_tell_apart_is_not_blended(options: StabiliserOpti
     grey, values = np.full(SIZE, 100, np.uint8), [probabilities(person(x)) for x in (100, 180)]
     stabiliser = Stabiliser(options)
     ready = []
-    for at in range(8):  # somebody in red is gone, somebody is there elsewhere, as bright as the ground
+    for at in range(8):  # a person in red disappears and another one appears, as bright as the background
         where = person((100, 180)[at >= 4])
         red, green = (np.where(where, *pair).astype(np.uint8) for pair in ((180, 66), (66, 124)))
         colours = cv2.merge([red, green, np.full(SIZE, 70, np.uint8)])
@@ -146,7 +146,7 @@ def test_the_second_frame_ahead_is_reached_by_both_flows() -> None:
         ready += stabiliser.take(frame, values)
     found, expected = (np.flatnonzero(mask.any(axis=0)) for mask in (ready[0].alpha >= 0.5, person(100)))
     assert found.mean() == pytest.approx(expected.mean(), abs=1)
-    assert len(found) > 0.7 * len(expected)  # its edges, which only some frames know, are soft
+    assert len(found) > 0.7 * len(expected)  # the edges are soft, because only some frames have them
 
 
 def test_a_limb_that_the_network_loses_in_one_frame_stays() -> None:
@@ -155,7 +155,7 @@ def test_a_limb_that_the_network_loses_in_one_frame_stays() -> None:
     picture = np.where(arm, 200, with_person(100)).astype(np.uint8)
     values = [probabilities(body | arm)] * 8
     values[4] = probabilities(body)
-    # A light that changes for one frame: the picture there is no proof of anything, so the average doesn't help.
+    # The light changes for one frame, whose picture then matches no other, so averaging doesn't help.
     frames = [
         (np.roll(picture, 0, 1) if at != 4 else np.clip(picture.astype(int) + 40, 0, 255).astype(np.uint8))
         for at in range(8)

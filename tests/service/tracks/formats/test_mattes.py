@@ -1,4 +1,4 @@
-"""`.mattes` as FORMAT.md has it; the reader here was written from that page alone."""
+"""`.mattes`, checked with a reader that was written from FORMAT.md alone."""
 
 import json
 import struct
@@ -18,7 +18,7 @@ FILM = Film("0f" * 32, "media", 768, 432, (64, 45), 10_000, 19_000, 9_920, 9_900
 
 
 class Reader:
-    """The inflated segment, read by the page's table."""
+    """A reader of an inflated segment by the tables in FORMAT.md."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -59,7 +59,7 @@ def records(data: bytes, pts: int, size: Size) -> Iterator[tuple[int, int, int, 
 
 
 def drawn(corners: list[tuple[int, int]], turns: Iterator[int], size: Size) -> np.ndarray:
-    """The page's own script."""
+    """Return the mask, drawn as by the script in FORMAT.md."""
     flips = np.zeros((size.height, size.width + 1), int)
     for x0, y0 in corners:
         x, y, dx, dy, side = x0, y0, 1, 0, -1
@@ -101,7 +101,7 @@ def test_the_file_is_as_the_page_says(polarity: str, tmp_path: Path) -> None:
 
 
 def some() -> Iterator[Entry]:
-    """Blobs, holes, noise, nothing and everything, some held."""
+    """Yield entries with blobs, holes, noise, empty and full masks, some of them held."""
     random = np.random.default_rng(1)
     ys, xs = np.mgrid[:24, :33]
     for number in range(40):

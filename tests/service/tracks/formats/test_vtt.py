@@ -1,4 +1,4 @@
-"""`.vtt`: what a reader that isn't ours finds in it, and what ours refuses."""
+"""`.vtt`: readable by other software, and invalid files are refused by ours."""
 
 import base64
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_times_are_written_as_webvtt_has_them(ms: int, text: str) -> None:
 
 
 def make_cue(**changes: Any) -> str:
-    """A cue's text with other facts."""
+    """Return a cue's text with these fields changed."""
     mask = base64.b64encode(encode_outlines(make_entry(7).mask)).decode()
     facts = {"width": 14, "height": 9, "mask": mask} | changes
     return f"00:00:00.000 --> 00:00:00.040\n{msgspec.json.encode(facts).decode()}"
@@ -134,7 +134,7 @@ def test_no_bytes_are_nobody() -> None:
 
 
 def change_head(path: Path, facts: bytes, stated: int | None = None) -> Path:
-    """The track with these facts in its head."""
+    """Return the track with these fields in its head."""
     first = b"WEBVTT danmatte/1 head=%08d\n\nNOTE\n"
     length = len(first % 0) + len(facts) + 2
     path.write_bytes(first % (length if stated is None else stated) + facts + b"\n\n")

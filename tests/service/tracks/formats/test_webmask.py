@@ -1,4 +1,4 @@
-"""`.webmask` as the published table has it; the reader here was written from that table alone."""
+"""`.webmask`, checked with a reader that was written from the published table alone."""
 
 import base64
 import gzip
@@ -19,7 +19,7 @@ SCHEME = b"data:image/svg+xml;base64,"
 
 
 def table(data: bytes) -> list[tuple[int, list[tuple[int, bytes]]]]:
-    """Start and records (pts and SVG) of every segment."""
+    """Return the start and the records (pts and SVG) of every segment."""
     assert data[:4] == b"\x4d\x41\x53\x4b"
     assert struct.unpack(">i", data[4:8]) == (1,)
     assert data[8:12] == b"\x02\0\0\0"
@@ -41,7 +41,7 @@ def records(inflated: bytes):
 
 
 def file_of(segments: list[tuple[int, bytes]]) -> bytes:
-    """A file by the same table."""
+    """Return a file written by the same table."""
     packed = [(start, gzip.compress(content)) for start, content in segments]
     offset, index = 16 + 16 * len(packed), b""
     for start, content in packed:
@@ -57,7 +57,7 @@ def record(pts: int, svg: str) -> bytes:
 
 
 def svg(*paths: str, size: str = 'width="8.000000px" height="4.000000px"') -> str:
-    """As players' own tool writes it."""
+    """Return an SVG in the form that the players' own tool writes."""
     drawn = "".join(f'<path d="{path}"/>\n' for path in paths)
     return (
         f'<?xml version="1.0" standalone="no"?>\n<svg version="1.0" xmlns="http://www.w3.org/2000/svg" {size} '
@@ -82,7 +82,7 @@ def test_the_file_is_as_the_table_says(tmp_path: Path) -> None:
 
 
 def test_potrace_like_pictures_are_read(tmp_path: Path) -> None:
-    """Curves, implicit repetition, several paths, holes."""
+    """They contain curves, implicit repetition, several paths and holes."""
     person = svg(
         "M0 20 l0 -20 40 0 40 0 0 20 0 20 -40 0 -40 0 0 -20z "
         "m30 0 l0 10 20 0 0 -10 c0 -10 0 -10 -10 -10 -10 0 -10 0 -10 10z"
