@@ -1,1 +1,1 @@
-"""`danmatte live`, and masks in HLS: a stream comes in, and masks go out beside it or within it."""
+"""`danmatte live`, and masks in HLS: masks of an incoming stream, written beside it or embedded in it."""

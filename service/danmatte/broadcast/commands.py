@@ -1,4 +1,4 @@
-"""What `danmatte live` does, and `danmatte convert` with a playlist."""
+"""The commands `danmatte live`, and `danmatte convert` with a playlist as its target."""
 
 import os
 import signal
@@ -24,11 +24,11 @@ from danmatte.video.picture_stream import check_target
 
 WINDOW = 6  # segments that a live playlist lists
 _LOOK_S = 0.2
-_LEAVE_S = 3.0  # from the order to end until a reader that doesn't come back is left behind
+_LEAVE_S = 3.0  # how long to wait for the reader to end, before it is abandoned
 
 
 def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
-    """`danmatte live`: until the stream ends, or SIGINT or SIGTERM; 0 when it ended well, 1 when no mask was made."""
+    """Run `danmatte live` until the stream ends, or SIGINT or SIGTERM; return 0, or 1 if no mask was made."""
     check_target(source, target)
     box = options.get("box", BOX)
     calls = {name: options[name] for name in ("reconnect_s",) if name in options}
@@ -46,14 +46,14 @@ def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
             rendition = Rendition(Path(target), header, RenditionOptions(segment_ms, options.get("window", WINDOW)))
             try:
                 tally = watch_stream(stream, matting, rendition.add)
-            finally:  # also of a stream that broke off
+            finally:  # also after the stream was interrupted
                 if rendition.has_masks:
                     rendition.finish()
         else:
             with Relay(target, stream.streams, delay_s=options.get("delay_s", DELAY_S)) as relay:
                 tally = watch_stream(stream, matting, relay.add, relay)
             print(f"{relay.masks} of {tally.masks} masks were ready in time", file=sys.stderr)
-    again = f", connected again {stream.reconnects} times" if stream.reconnects else ""
+    again = f", reconnected {stream.reconnects} times" if stream.reconnects else ""
     print(f"{source}: {tally.describe()}{again}", file=sys.stderr)
     return 0 if tally.masks else 1
 
@@ -64,10 +64,10 @@ def watch_stream(
     deliver: Callable[[Entry], None],
     relay: Relay | None = None,
 ) -> LiveTally:
-    """Reads the stream in a thread of its own, and makes masks in this one, to the stream's end.
+    """Read the stream in a separate thread, and make masks in this one, until the stream ends; raises TrackError.
 
-    A reader that doesn't come back is left behind: at the end, since a pipe may say nothing for ever, and before, where
-    the target takes nothing for too long. Raises TrackError.
+    A blocked reader is abandoned: at the end, because a pipe may block for ever, and earlier if the target accepts no
+    data for too long.
     """
     slot, over = FrameSlot(), threading.Event()
 
@@ -80,7 +80,7 @@ def watch_stream(
                     slot.put(frame)
                 if relay:
                     relay.pass_on(arrival.packet)
-        except Exception as error:  # noqa: BLE001 - whatever it is, that is no good end
+        except Exception as error:  # noqa: BLE001 - any error is raised in the main thread
             slot.close(error)
         finally:
             slot.close()
@@ -108,7 +108,7 @@ def watch_stream(
 
 
 def watch_reader(reader: threading.Thread, slot: FrameSlot, over: threading.Event, relay: Relay | None) -> None:
-    """Closes the slot in place of a reader that doesn't come back."""
+    """Close the slot if the reader is blocked or has ended without closing it."""
     while reader.is_alive() and not over.is_set():
         reader.join(_LOOK_S)
         if relay and relay.stalled_s > TIMEOUT_S:
@@ -120,7 +120,7 @@ def watch_reader(reader: threading.Thread, slot: FrameSlot, over: threading.Even
 
 @contextmanager
 def _end_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the stream as its own end would; in the main thread only."""
+    """Make SIGINT and SIGTERM end the stream as if it had ended itself; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -133,7 +133,7 @@ def _end_by_signals(end: Callable[[], None]) -> Iterator[None]:
 
 
 def convert_to_rendition(source: Path, target: Path, multivariant: Path | None) -> int:
-    """A track as a rendition beside the video's; `multivariant` is a playlist that is to name it. Returns the masks."""
+    """Write a track as an HLS rendition, add it to the playlist `multivariant` if given, and return the mask count."""
     count = write_rendition(source, target)
     if multivariant:
         try:

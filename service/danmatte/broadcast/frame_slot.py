@@ -1,4 +1,4 @@
-"""Where the newest frame waits for the network; the one before gives way."""
+"""A slot for the newest frame, which replaces an older one that still waits."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from danmatte.video.decoded_frame import DecodedFrame
 
 
 class WaitingFrame(NamedTuple):
-    """A frame, when it came by the slot's clock in seconds, and how many were skipped before it."""
+    """A frame, the time of its arrival by the slot's clock in seconds, and the number of frames skipped before it."""
 
     frame: DecodedFrame
     arrived: float
@@ -17,7 +17,7 @@ class WaitingFrame(NamedTuple):
 
 
 class FrameSlot:
-    """One thread puts frames in, another takes the newest out."""
+    """A slot for one frame, between a thread that puts frames and one that takes the newest."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -27,20 +27,20 @@ class FrameSlot:
         self._closed = False
 
     def put(self, frame: DecodedFrame) -> None:
-        """Lets a frame wait; never waits itself."""
+        """Store a frame, replacing one that waits; never blocks."""
         with self._changed:
             skipped = self._waiting.skipped + 1 if self._waiting else 0
             self._waiting = WaitingFrame(frame, self._clock(), skipped)
             self._changed.notify()
 
     def close(self, error: Exception | None = None) -> None:
-        """Nothing more will come; what waits may still be taken, and then `error` is raised."""
+        """Accept no more frames; a waiting frame can still be taken, and after it, `take` raises `error`."""
         with self._changed:
             self._closed, self._error = True, self._error or error
             self._changed.notify()
 
     def take(self) -> WaitingFrame | None:
-        """The newest frame, waited for; None when none will come."""
+        """Wait for the newest frame and return it; None after the slot was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             waiting, self._waiting = self._waiting, None

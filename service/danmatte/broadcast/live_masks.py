@@ -1,4 +1,4 @@
-"""The masks of a stream while it runs: of the newest frame, always, so that no delay adds up."""
+"""Masks of a live stream, always of the newest frame, so that delays don't accumulate."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,15 +19,15 @@ _FINEST = 640  # pixels along the longer side of a frame that is shown to the ne
 
 
 class Slot(Protocol):
-    """Where frames come from."""
+    """A source of frames."""
 
     def take(self) -> WaitingFrame | None:
-        """The newest frame; None at the end."""
+        """Return the newest frame; None at the end."""
 
 
 @dataclass
 class LiveTally:
-    """What became of the frames: masks made, frames skipped as newer ones came, and how long a mask took in ms."""
+    """Statistics of a stream: masks made, frames skipped for newer ones, and each mask's delay in ms."""
 
     masks: int = 0
     skipped: int = 0
@@ -35,7 +35,7 @@ class LiveTally:
     delays_ms: list[float] = field(default_factory=list, repr=False)
 
     def describe(self) -> str:
-        """The tally in words."""
+        """Return the tally in words."""
         if not self.delays_ms:
             return "no masks"
         middle, late = np.percentile(self.delays_ms, [50, 99])
@@ -51,9 +51,9 @@ def make_masks(
     deliver: Callable[[Entry], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> LiveTally:
-    """Masks of the newest frames, one after another, each delivered as soon as it is made; ends with the slot.
+    """Make masks of the newest frames and deliver each at once, until the slot is closed.
 
-    A mask is at most two frames' work behind its frame: the one that is in work, and its own.
+    A mask's delay is at most the computation of two frames: of the one in progress, and of its own.
     """
     tally = LiveTally()
     while waiting := slot.take():
@@ -67,9 +67,10 @@ def make_masks(
 
 
 class StreamMatting:
-    """Makes the masks of one stream, stabilised; `size` is theirs, `margin` a share of their height.
+    """Makes the masks of one stream, stabilised, of this `size`; `margin` is a share of their height.
 
-    `regions` are what they show together, the model's own unless given; the model must know them.
+    They show the union of `regions`, by default the model's default region. Raises InvalidParameterError for unknown
+    ones.
     """
 
     def __init__(self, segmenter: Segmenter, size: Size, *, margin: float = 0.0, regions: Sequence[str] = ()) -> None:
@@ -80,7 +81,7 @@ class StreamMatting:
         self._shown = Size(*(round(scale * side) for side in size))
 
     def __call__(self, frame: DecodedFrame) -> Entry:
-        """The frame's mask."""
+        """Return the frame's mask."""
         picture = frame.to_colours(self._shown, "RGB")
         alpha = self._video.matte(picture, frame.pts_ms, (self._size.width, self._size.height))
         bits: Bits = alpha >= 128

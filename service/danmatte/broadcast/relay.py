@@ -1,4 +1,4 @@
-"""A stream passed on with masks within it: every packet waits a fixed time, and takes its picture's mask along."""
+"""A relay of a stream with embedded masks: each packet is delayed by a fixed time, and gets its picture's mask."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from danmatte.tracks.formats.vtt import describe_mask
 from danmatte.video.picture_stream import explain, locate
 
 DELAY_S = 0.5
-_MOST_MASKS = 512
+_MAX_MASKS = 512
 _LOOK_S = 0.2
 _FORMATS = {"rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "tcp": "mpegts", "pipe": "mpegts"}
 
@@ -31,10 +31,10 @@ class _Held(NamedTuple):
 
 
 class Relay:
-    """Passes packets on to a file, a pipe, or an address of RTMP or UDP, `delay_s` after they came; H.264 only.
+    """Sends packets to a file, a pipe, or an RTMP or UDP address, `delay_s` after they arrived; only H.264.
 
-    A mask that is ready by then is a message of its picture's own packet; a picture without one has none. Packets and
-    masks may come from two threads. Raises TrackError, at the end also where an address takes nothing any more.
+    A mask that is ready by then is added to its picture's packet as a message. Packets and masks may come from two
+    threads. Raises TrackError, at the end also if an address accepts no more data.
     """
 
     def __init__(
@@ -48,41 +48,41 @@ class Relay:
         self.target, self._delay_s, self._clock = target, delay_s, clock
         picture = streams[0]
         if picture.codec_context.name != "h264":
-            raise TrackError(f"{target}: expected H.264 to put masks into, received {picture.codec_context.name}")
+            raise TrackError(f"{target}: expected H.264 to embed masks in, received {picture.codec_context.name}")
         self._picture, self._lengths = picture.index, read_length_bytes(picture.codec_context.extradata)
         self._held, self._payloads = deque[_Held](), dict[int, bytes]()
         self._alone, self._passing = threading.Lock(), threading.Lock()
         self._may_stall = target.partition(":")[0] in _FORMATS
-        self._since: float | None = None  # when what is being passed on began to be, a `time.monotonic()`
+        self._since: float | None = None  # `time.monotonic()` at the start of the write in progress
         self._is_over = False
         self.masks = 0
         try:
             self._container = av.open(locate(target), "w", format=_FORMATS.get(target.partition(":")[0]))
             self._copies = {each.index: self._container.add_stream_from_template(each) for each in streams}
-            self._container.start_encoding()  # now, so that a target that can't be had is told at once
+            self._container.start_encoding()  # now, so that an unusable target is reported at once
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise TrackError(f"{target}: expected a place to send the stream to: {explain(error)}") from error
+            raise TrackError(f"{target}: expected a target that accepts the stream: {explain(error)}") from error
 
     def add(self, entry: Entry) -> None:
-        """A mask; it goes with the packet of its picture if that hasn't left."""
+        """Add a mask, which is sent with its picture's packet unless that has already been sent."""
         payload = msgspec.json.encode(describe_mask(entry, "person"))
         with self._alone:
             self._payloads[entry.pts_ms] = payload
-            while len(self._payloads) > _MOST_MASKS:
+            while len(self._payloads) > _MAX_MASKS:
                 del self._payloads[next(iter(self._payloads))]
 
     @property
     def stalled_s(self) -> float:
-        """For how long an address has taken nothing of what is being passed on; 0 for a file, which may be slow."""
+        """How long the write in progress has been blocked, in seconds; 0 for a file, which may be slow."""
         since = self._since
         return time.monotonic() - since if since is not None and self._may_stall else 0.0
 
     def explain_stall(self) -> TrackError:
-        """Why such a target is given up."""
-        return TrackError(f"{self.target}: expected the stream to be taken, nothing was for {TIMEOUT_S:g} s")
+        """Return the error of a target that accepts no more data."""
+        return TrackError(f"{self.target}: expected the target to accept data, it has not for {TIMEOUT_S:g} s")
 
     def pass_on(self, packet: Packet) -> None:
-        """Takes a packet, and lets go of those that waited long enough; nothing once the stream was ended."""
+        """Queue a packet, and send those whose delay has passed; packets after `finish` are ignored."""
         with self._passing:
             now = self._clock()
             if packet.size and not self._is_over:
@@ -91,7 +91,7 @@ class Relay:
                 self._mux(self._held.popleft().packet)
 
     def finish(self) -> None:
-        """Passes on what waits, and ends the stream."""
+        """Send the queued packets and end the stream."""
         errors = list[TrackError]()
 
         def pass_rest_on() -> None:
@@ -104,10 +104,12 @@ class Relay:
                 except TrackError as error:
                     errors.append(error)
                     self._held.clear()
-                    with suppress(TrackError):  # the first error says more
+                    with suppress(TrackError):  # because the first error is more informative
                         self._close()
 
-        ending = threading.Thread(target=pass_rest_on, name="end", daemon=True)  # the library may wait for ever
+        ending = threading.Thread(
+            target=pass_rest_on, name="end", daemon=True
+        )  # a thread, as FFmpeg may block for ever
         ending.start()
         while ending.is_alive():
             ending.join(_LOOK_S)
@@ -117,12 +119,12 @@ class Relay:
             raise error
 
     def _close(self) -> None:
-        """Lets the target go."""
+        """Close the target."""
         self._since = time.monotonic()
         try:
             self._container.close()
         except (av.FFmpegError, OSError) as error:
-            raise TrackError(f"{self.target}: expected the stream to end well: {explain(error)}") from error
+            raise TrackError(f"{self.target}: expected the stream to end without an error: {explain(error)}") from error
         finally:
             self._since = None
 
@@ -132,7 +134,7 @@ class Relay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish()  # also what waits in a stream that broke off
+        self.finish()  # after an error, too: the queued packets are still sent
 
     def _mux(self, packet: Packet) -> None:
         made = self._add_mask(packet)
@@ -141,12 +143,12 @@ class Relay:
         try:
             self._container.mux(made)
         except (av.FFmpegError, OSError) as error:
-            raise TrackError(f"{self.target}: expected the stream to be taken: {explain(error)}") from error
+            raise TrackError(f"{self.target}: expected the target to accept data: {explain(error)}") from error
         finally:
             self._since = None
 
     def _add_mask(self, packet: Packet) -> Packet:
-        """The packet with its picture's mask, if there is one."""
+        """Return the packet with its picture's mask, if there is one."""
         if packet.stream.index != self._picture or packet.pts is None:
             return packet
         pts_ms = max(0, round(1000 * float(packet.pts * packet.time_base)))

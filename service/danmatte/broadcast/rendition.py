@@ -1,4 +1,4 @@
-"""Masks as a WebVTT rendition of HLS (RFC 8216, 3.5): segments beside the video's, of a finished film or live."""
+"""Masks as a WebVTT rendition of HLS (RFC 8216, 3.5), whose segments are beside the video's, on demand or live."""
 
 import re
 from collections import deque
@@ -15,14 +15,14 @@ from danmatte.tracks.formats.vtt import CueRecorder
 from danmatte.tracks.track import LAST_MS
 
 SEGMENT_MS = 6000
-_TICKS = 90  # of MPEG-TS in a millisecond
+_TICKS = 90  # of MPEG-TS, per millisecond
 _WRAP = 2**33
 _NAME = "SUBTITLES"
 _LABEL = 'NAME="masks",LANGUAGE="zxx"'
 
 
 class HlsSegment(NamedTuple):
-    """A segment's file, and from when to when it goes."""
+    """A segment's file name, start and end."""
 
     name: str
     start_ms: int
@@ -31,11 +31,11 @@ class HlsSegment(NamedTuple):
 
 @dataclass(frozen=True)
 class RenditionOptions:
-    """How a rendition is made.
+    """The options of a rendition.
 
-    `segment_ms` is how long segments are; `window` how many of them a live playlist lists, None for a finished film's.
-    `stream_ms` is the stream's own time where the masks' clock is 0, which players subtract. `date_ms` is when that
-    was, in ms since 1970, where it is known.
+    `segment_ms` is the length of a segment; `window` the number of segments that a live playlist lists, None for video
+    on demand. `stream_ms` is the stream's timestamp at time 0 of the masks, which players subtract. `date_ms` is the
+    date of time 0, in ms since 1970, if it is known.
     """
 
     segment_ms: int = SEGMENT_MS
@@ -45,18 +45,19 @@ class RenditionOptions:
 
 
 class Rendition:
-    """A playlist on its way to `path`, its segments beside it; masks come in order of time.
+    """A writer of a playlist at `path` and its segments beside it; masks must be added in order of time.
 
-    A live one lists the newest segments after each, and deletes those that players have no use for any more. Where one
-    was before, numbers go on (RFC 8216, 6.2.2: they never go back), and its segments are deleted. A mask that is shown
-    across the end of a segment is in both. Raises TrackError where something can't be written.
+    A live playlist is rewritten after each segment with the newest ones, and segments that players no longer need are
+    deleted. If an earlier live playlist exists, segment numbers continue after its last one (RFC 8216, 6.2.2: they must
+    never decrease), and its segments are deleted. A mask that is shown across the end of a segment is in both segments.
+    Raises TrackError if a file can't be written.
     """
 
     def __init__(self, path: Path, header: TrackHeader, options: RenditionOptions) -> None:
         self.path, self._options = path, options
         self._recorder = CueRecorder(header.polarity)
         self._segments = deque[HlsSegment]()
-        # what an earlier run left there, as its supervisor started another
+        # segments of an earlier run, which a supervisor may have restarted
         self._old = _find_segments(path) if options.window is not None else {}
         self._number = max(self._old, default=-1) + 1  # of the first segment that is listed
         self._start_ms: int | None = None
@@ -65,22 +66,22 @@ class Rendition:
 
     @property
     def has_masks(self) -> bool:
-        """Whether any mask came."""
+        """Whether any mask was added."""
         return self._newest is not None
 
     def add(self, entry: Entry) -> None:
-        """The next mask; it is shown until the one after it comes, in a live rendition for a second at most."""
+        """Add the next mask, which is shown until the following one, in a live rendition for a second at most."""
         if self._newest:
             if entry.pts_ms <= self._newest.pts_ms:
                 raise TrackError(f"pts: expected more than {self._newest.pts_ms} ms, received {entry.pts_ms}")
             self._record(self._newest, entry.pts_ms)
         elif self._start_ms is None:
-            # Segments begin at whole multiples, whenever the first mask came: those of a live stream stay in step.
+            # At a whole multiple of the segments' length, so that boundaries don't depend on the first mask.
             self._start_ms = entry.pts_ms // self._options.segment_ms * self._options.segment_ms
         self._newest = entry
 
     def finish(self) -> None:
-        """The stream is over: the playlist says so."""
+        """Write the last segment, and mark the playlist as ended."""
         if self._newest is None or self._start_ms is None:
             raise TrackError(f"{self.path}: expected at least one mask")
         until_ms = self._newest.pts_ms + LAST_MS
@@ -92,7 +93,7 @@ class Rendition:
     def _record(self, entry: Entry, until_ms: int) -> None:
         assert self._start_ms is not None
         is_live = self._options.window is not None
-        shown_ms = min(until_ms, entry.pts_ms + LAST_MS) if is_live else until_ms  # then frames were lost
+        shown_ms = min(until_ms, entry.pts_ms + LAST_MS) if is_live else until_ms  # a longer gap means lost frames
         cue = self._recorder.record(entry, shown_ms)
         self._cues.append(cue)
         while until_ms >= (end_ms := self._start_ms + self._options.segment_ms):
@@ -112,7 +113,7 @@ class Rendition:
 
     def _write_playlist(self, *, is_over: bool) -> None:
         window, old = self._options.window, list[HlsSegment]()
-        # As many again stay on disk: a player may still be at one that is no longer listed.
+        # As many unlisted segments stay on disk, because a player may still be reading one of them.
         while window is not None and len(self._segments) > 2 * window:
             old.append(self._segments.popleft())
             self._number += 1
@@ -138,11 +139,11 @@ class Rendition:
 
 
 def _find_segments(path: Path) -> dict[int, Path]:
-    """The segments of a playlist that are on the disk, by their numbers."""
+    """Return the segments of a playlist on disk, by their numbers."""
     named = re.compile(rf"{re.escape(path.stem)}-(\d{{6,15}})\.vtt", re.ASCII)
     try:
         found = [(named.fullmatch(file.name), file) for file in path.parent.iterdir()]
-    except OSError:  # what is to be written there will say why not
+    except OSError:  # the first write will report the error
         return {}
     return {int(match[1]): file for match, file in found if match}
 
@@ -152,17 +153,18 @@ def _format_date(ms: int) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file at once, so that nobody reads a half."""
+    """Write a file atomically, so that no player reads a part of it."""
     try:
         write_whole(path, data)
     except OSError as error:
-        raise TrackError(f"{path}: expected a place to write: {error.strerror}") from error
+        raise TrackError(f"{path}: can't be written: {error.strerror}") from error
 
 
 def write_rendition(source: Path, target: Path) -> int:
-    """A track as a finished rendition; returns the number of masks. Raises TrackError.
+    """Write a track as an on-demand rendition, and return the number of masks; raises TrackError.
 
-    A film that was a playlist of transport streams knows the stream's own time, and players find the masks by it.
+    If the video was a playlist of transport streams, the track has the stream's timestamps, and players align the masks
+    by them.
     """
     with TrackReader(source) as reader:
         film, count = reader.header.film, 0
@@ -176,9 +178,10 @@ def write_rendition(source: Path, target: Path) -> int:
 
 
 def add_to_multivariant(text: str, address: str, group: str = "masks") -> str:
-    """A multivariant playlist with the rendition at `address`, in every group of subtitles that it has, or in its own.
+    """Return a multivariant playlist with the rendition at `address` in every subtitle group, or in a new `group`.
 
-    Nobody's player chooses it by itself: it is text that only programs read. One that was added before is replaced.
+    Players don't select it automatically, because it is only for programs. A rendition that was added before is
+    replaced.
     """
     before = [line for line in text.splitlines() if not (line.startswith("#EXT-X-MEDIA:") and _LABEL in line)]
     groups = dict.fromkeys(

@@ -1,7 +1,7 @@
-"""Masks within H.264: messages of `user_data_unregistered` (ITU-T H.264, D.1.7), a UUID and the bytes that follow it.
+"""Masks within H.264, as SEI messages `user_data_unregistered` (ITU-T H.264, D.1.7): a UUID followed by the bytes.
 
-A packet is one picture's NAL units, after start codes (Annex B) or after their lengths, as the stream's head says
-(ISO/IEC 14496-15). The message comes before the picture's own first unit.
+A packet has one picture's NAL units, each after a start code (Annex B) or after its length, as the stream's header says
+(ISO/IEC 14496-15). The message is inserted before the first NAL unit of the picture itself.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ _SLICES = range(1, 6)  # NAL types of coded pictures
 _START = b"\0\0\0\1"
 
 
-def read_length_bytes(head: bytes | None) -> int | None:
-    """How many bytes a unit's length has, from the stream's head (`extradata`); None for start codes."""
-    return (head[4] & 3) + 1 if head and len(head) > 6 and head[0] == 1 else None
+def read_length_bytes(header: bytes | None) -> int | None:
+    """Return the size in bytes of a unit's length field, from the stream's `extradata`; None for start codes."""
+    return (header[4] & 3) + 1 if header and len(header) > 6 and header[0] == 1 else None
 
 
 def insert_message(packet: bytes, payload: bytes, length_bytes: int | None) -> bytes:
-    """The packet with a message; raises TrackError where it has no picture."""
+    """Return the packet with a message added; raises TrackError if it has no picture."""
     unit = write_unit(payload)
     for kind, start in _find_units(packet, length_bytes):
         if kind in _SLICES:
@@ -30,19 +30,19 @@ def insert_message(packet: bytes, payload: bytes, length_bytes: int | None) -> b
 
 
 def write_unit(payload: bytes) -> bytes:
-    """A NAL unit with one message."""
+    """Return a NAL unit with one message."""
     body, size = UUID + payload, len(UUID) + len(payload)
     sizes = b"\xff" * (size // 255) + bytes([size % 255])
     return bytes([_SEI]) + _escape(bytes([_UNREGISTERED]) + sizes + body + b"\x80")
 
 
 def read_message(data: bytes) -> bytes | None:
-    """What a decoder hands over (`SEI_UNREGISTERED`) without our UUID; None for a message of others."""
+    """Return the payload of a decoder's side data `SEI_UNREGISTERED`; None for a message with another UUID."""
     return data[len(UUID) :] if data.startswith(UUID) else None
 
 
 def _escape(data: bytes) -> bytes:
-    """Three bytes that look like a start code get a 3 in between."""
+    """Insert emulation prevention bytes: a 3 after two zeros, if the next byte would make a start code."""
     escaped, zeros = bytearray(), 0
     for byte in data:
         if zeros == 2 and byte <= 3:
@@ -54,7 +54,7 @@ def _escape(data: bytes) -> bytes:
 
 
 def _find_units(packet: bytes, length_bytes: int | None) -> Iterator[tuple[int, int]]:
-    """Each unit's type, and where its start code or length begins."""
+    """Yield each unit's type, and the offset of its start code or length."""
     if length_bytes is None:
         yield from _find_start_codes(packet)
         return

@@ -1,4 +1,4 @@
-"""A stream that comes in by RTMP, HLS, UDP, a pipe or from a file: its packets, and the pictures decoded of them."""
+"""An incoming stream by RTMP, HLS, UDP, a pipe or from a file: its packets and decoded pictures."""
 
 import threading
 import time
@@ -26,34 +26,36 @@ from danmatte.video.picture_stream import choose_pictures, explain, locate
 from danmatte.video.reader import Video
 
 Packet: TypeAlias = "av.Packet[Stream]"
-TIMEOUT_S = 10.0  # without a byte, a stream is dead
+TIMEOUT_S = 10.0  # without a byte, after which a stream counts as dead
 RECONNECT_S = 30.0
-_CALL_AGAIN_S = (0.25, 4.0)  # first and longest wait between two calls
-_RESTART_MS = 1000  # further back than this, the stream's clock began anew
-_REPEATED_MS = 60_000  # the same of a sender that was called again, and begins with what it has kept
-_CALLABLE = ("rtmp", "rtmps", "rtsp", "http", "https", "tcp")  # whose sender can be called again
-_LIVE = (*_CALLABLE, "srt", "udp", "rtp", "pipe")
+_RETRY_S = (0.25, 4.0)  # first and longest wait between two attempts to reconnect
+_RESTART_MS = 1000  # if times go back further than this, the stream's clock was reset
+_REPEATED_MS = 60_000  # the same after a reconnect, because a sender may repeat what it has buffered
+_RECONNECTABLE = ("rtmp", "rtmps", "rtsp", "http", "https", "tcp")  # protocols that can reconnect
+_LIVE = (*_RECONNECTABLE, "srt", "udp", "rtp", "pipe")
 _NO_TIMES: int = Flags.no_timestamps.value  # type: ignore[assignment]
-_USUAL_RATE = 25  # frames a second, where nothing tells
-_SRT = "libavformat here knows no SRT; pipe it: srt-live-transmit ADDRESS file://con | danmatte live pipe:0 TARGET"
+_USUAL_RATE = 25  # frames a second, if the stream doesn't state a rate
+_SRT = (
+    "this libavformat doesn't support SRT; pipe it: srt-live-transmit ADDRESS file://con | danmatte live pipe:0 TARGET"
+)
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A packet and the pictures that came out with it, upright; `pts_ms` of these is the stream's own time."""
+    """A packet and the pictures that the decoder returned for it, upright; their `pts_ms` is the stream's time."""
 
     packet: Packet = field(repr=False)
     frames: tuple[DecodedFrame, ...]
 
 
 class StreamInput:
-    """A stream with pictures; raises TrackError where there is none, and where it breaks off.
+    """A stream with pictures; raises TrackError if there is none, or if the stream is interrupted.
 
-    What is neither an address of the network nor a pipe is read no faster than it would be played: `sleep` waits
-    between packets, by the distance from the first one, so that nothing adds up over hours.
+    A file is read no faster than it would be played: `sleep` waits between packets, by their time since the first one,
+    so that errors don't accumulate over hours.
 
-    A sender that breaks off is called again for `reconnect_s`; what comes a second time then is passed over, and times
-    go on as the sender's. `reconnects` counts the calls that were answered.
+    After an interruption, it tries to reconnect for `reconnect_s`. Repeated packets are then skipped, and times
+    continue as the sender states them. `reconnects` counts successful attempts.
     """
 
     def __init__(
@@ -67,18 +69,18 @@ class StreamInput:
         self.source, self._clock, self._sleep, self._reconnect_s = source, clock, sleep, reconnect_s
         self._place = locate(source)
         protocol = self._place.partition(":")[0]
-        self.is_live, self._is_callable = protocol in _LIVE, protocol in _CALLABLE
+        self.is_live, self._can_reconnect = protocol in _LIVE, protocol in _RECONNECTABLE
         self._over = threading.Event()
         self._is_read = False
         self._container, self._stream = self._open()
-        self._orientation: Orientation | None = None  # it can't be read beforehand, as of a pipe
+        self._orientation: Orientation | None = None  # None if it can't be read in advance, as from a pipe
         if Path(self._place).is_file():
             with suppress(TrackError), Video(Path(self._place)) as video:
                 self._orientation = video.orientation
         self._is_untimed = bool(self._container.format.flags & _NO_TIMES)
         self._gap_ms = float(1000 / (self._stream.guessed_rate or _USUAL_RATE))
         self._counted = self._shown_frames = 0
-        self.frames_back = 0  # that came too late for their time
+        self.frames_back = 0  # frames that were skipped because their time isn't after the previous frame's
         self.reconnects = 0
         self._last_ms: int | None = None
         self._last_dts = dict[int, float]()  # of each stream's packets, in seconds
@@ -91,18 +93,18 @@ class StreamInput:
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """The stream of pictures and those of sound, as they are passed on."""
+        """The picture stream and the audio streams, in the order in which a relay sends them."""
         return (self._stream, *self._container.streams.audio)
 
     @property
     def shown(self) -> Size:
-        """The pictures' size as players show them, in square pixels; upright as far as it is known beforehand."""
+        """The size of the pictures as players show them, in square pixels; upright if the orientation is known."""
         wide = max(1, round(self._stream.width * (self._stream.sample_aspect_ratio or 1)))
         size = Size(self._stream.height, wide)
         return self._orientation.turn_size(size) if self._orientation else size
 
     def read(self) -> Iterator[Arrival]:
-        """Packets as they come, to the stream's end."""
+        """Yield packets as they arrive, until the stream ends."""
         self._is_read = True
         try:
             yield from self._read_connections()
@@ -116,39 +118,39 @@ class StreamInput:
                 yield from self._read_connection()
             except (av.FFmpegError, OSError) as error:
                 broken = error
-            is_playlist = self._is_callable and self._container.format.name == "hls"
-            # A playlist of a dead server ends, too, for libavformat; it has no length as long as it has no end.
+            is_playlist = self._can_reconnect and self._container.format.name == "hls"
+            # libavformat also ends a playlist when its server dies; one without an end has no duration.
             if broken is None and not (is_playlist and self._container.duration is None):
                 return
-            self._call_again(broken)
+            self._reconnect(broken)
             if self._over.is_set():
                 return
 
     def end(self) -> None:
-        """Nobody reads any more: a sender that broke off isn't called again. May come from another thread."""
+        """Stop trying to reconnect; may be called from another thread."""
         self._over.set()
 
     def _read_connection(self) -> Iterator[Arrival]:
-        """Packets until the sender ends or breaks off."""
+        """Yield packets until the sender ends the stream or the connection is lost."""
         began: tuple[float, float] | None = None
         for packet in read_packets(self._container, *self.streams):
             time_s = self._tell_time(packet)
             if time_s is not None and not self.is_live:
                 began = began or (self._clock(), time_s)
                 wait_s = began[0] + time_s - began[1] - self._clock()
-                if wait_s > TIMEOUT_S:  # a garbled time, or a gap: nobody would wait for it
+                if wait_s > TIMEOUT_S:  # a wrong time or a gap: don't wait for it
                     began, wait_s = (self._clock(), time_s), 0.0
                 self._sleep(max(0.0, wait_s))
             number = packet.stream.index
             frames = tuple(self._decode(packet)) if number == self._stream.index else ()
             if time_s is not None and self.reconnects and time_s <= self._last_dts.get(number, -inf):
-                continue  # decoded all the same: later pictures may refer to it
+                continue  # a repeated packet; it was still decoded, because later pictures may refer to it
             if time_s is not None:
                 self._last_dts[number] = time_s
             yield Arrival(packet, frames)
 
     def _tell_time(self, packet: Packet) -> float | None:
-        """When a packet is decoded, in seconds; counted where the format knows no times, as a camera's raw H.264."""
+        """Return a packet's decoding time in seconds; counted for formats without times, such as raw H.264."""
         if packet.dts is not None:
             return float(packet.dts * packet.time_base)
         if not self._is_untimed or not packet.size:
@@ -156,13 +158,13 @@ class StreamInput:
         self._counted += 1
         return (self._counted - 1) * self._gap_ms / 1000
 
-    def _call_again(self, broken: Exception | None) -> None:
-        """Opens the stream anew; raises TrackError when nobody answers for too long, or nobody can be called."""
+    def _reconnect(self, broken: Exception | None) -> None:
+        """Open the stream again; raises TrackError after `reconnect_s`, or if the protocol can't reconnect."""
         why = broken or "it stopped without an end"
-        until, wait_s = self._clock() + self._reconnect_s, _CALL_AGAIN_S[0]
-        while self._is_callable and not self._over.is_set() and self._clock() < until:
+        until, wait_s = self._clock() + self._reconnect_s, _RETRY_S[0]
+        while self._can_reconnect and not self._over.is_set() and self._clock() < until:
             self._sleep(wait_s)
-            wait_s = min(2 * wait_s, _CALL_AGAIN_S[1])
+            wait_s = min(2 * wait_s, _RETRY_S[1])
             try:
                 container, stream = self._open()
             except TrackError as error:
@@ -173,10 +175,10 @@ class StreamInput:
             self.reconnects += 1
             return
         if not self._over.is_set():
-            raise TrackError(f"{self.source}: expected the stream to go on: {why}") from broken
+            raise TrackError(f"{self.source}: expected the stream to continue: {why}") from broken
 
     def close(self) -> None:
-        """Lets the stream go, unless a thread that doesn't come back still reads it."""
+        """Close the stream, unless a blocked thread still reads it."""
         if not self._is_read:
             self._container.close()
 
@@ -196,7 +198,7 @@ class StreamInput:
             raise TrackError(f"{self.source}: expected a stream: {explain(error)}{hint}") from error
         try:
             stream = choose_pictures(container, self.source)
-            stream.codec_context.thread_count = 1  # the cores are the network's
+            stream.codec_context.thread_count = 1  # to leave the cores to the network
             limit_stream(stream, self.source)
         except TrackError:
             container.close()
@@ -207,7 +209,7 @@ class StreamInput:
         try:
             frames = cast(list[av.VideoFrame], packet.decode())
         except av.FFmpegError:
-            return  # a stream that is joined in the middle begins with packets that can't be decoded
+            return  # a stream that was joined in the middle starts with packets that can't be decoded
         for frame in frames:
             time_s = cast(float | None, frame.time)  # None in some containers
             last_ms = self._last_ms
@@ -220,7 +222,9 @@ class StreamInput:
             self._shown_frames += 1
             least_ms = -1 if last_ms is None else last_ms - (_REPEATED_MS if self.reconnects else _RESTART_MS)
             if pts_ms < least_ms:
-                raise TrackError(f"{self.source}: expected times after {last_ms} ms, the clock began anew at {pts_ms}")
+                raise TrackError(
+                    f"{self.source}: expected times after {last_ms} ms, received {pts_ms} ms: the clock was reset"
+                )
             if last_ms is not None and pts_ms <= last_ms:
                 self.frames_back += not self.reconnects
                 continue

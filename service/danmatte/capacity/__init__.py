@@ -1,1 +1,1 @@
-"""How many cores a number of streams needs: the service measured, simulated, planned, and the plan checked."""
+"""Capacity planning: measurement and simulation of the service, plans of cores for a load, and checks of a plan."""

@@ -1,4 +1,4 @@
-"""When requests come: evenly from every stream, with jitter, at random moments, or as an access log recorded them."""
+"""Arrivals of requests: evenly from every stream, with jitter, at random times, or as recorded in an access log."""
 
 import json
 import math
@@ -17,32 +17,32 @@ Pattern: TypeAlias = Literal["periodic", "jitter", "poisson"]
 PATTERNS: tuple[Pattern, ...] = ("periodic", "jitter", "poisson")
 Seconds: TypeAlias = npt.NDArray[np.float64]
 Callers: TypeAlias = npt.NDArray[np.int64]
-_HEAVY_PART = 20  # who sends more than one request in so many stands for many
-_FEWEST_LINES = 100  # of a log that says something about its arrivals
+_HEAVY_PART = 20  # a caller that sends more than this fraction of all requests represents many clients
+_MIN_POSTS = 100  # of a log, for a useful sample of arrivals
 _METHODS = frozenset(("POST", "gRPC"))
 _NO_ROOM = frozenset(("queue_full", "quota_exceeded", "deadline_exceeded", "draining"))
 
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """Requests in the order in which they come: seconds from the beginning, and each one's caller as a number."""
+    """Requests in order of arrival: seconds from the start, and the number of each request's caller."""
 
     moments_s: Seconds
     callers: Callers
 
     @property
     def per_s(self) -> float:
-        """The mean rate between the first and the last."""
+        """The mean rate between the first and the last request."""
         span_s = float(self.moments_s[-1] - self.moments_s[0]) if len(self.moments_s) > 1 else 0.0
         return (len(self.moments_s) - 1) / span_s if span_s else 0.0
 
 
 @dataclass(frozen=True)
 class Streams:
-    """So many streams, `fps` frames a second each.
+    """`count` streams of `fps` frames a second each.
 
-    `periodic`: each at a random phase, and evenly from there. `jitter`: the same, each frame late or early by a
-    normally distributed time with the standard deviation `jitter_s`. `poisson`: at random moments.
+    `periodic`: at even intervals, with a random phase for each stream. `jitter`: the same, with each frame shifted by a
+    normally distributed time with the standard deviation `jitter_s`. `poisson`: at random times.
     """
 
     count: int
@@ -51,7 +51,7 @@ class Streams:
     jitter_s: float = 0.0
 
     def draw(self, seconds: float, chance: np.random.Generator) -> Arrivals:
-        """What comes within so many seconds; every stream is a caller."""
+        """Return random arrivals within this many seconds; every stream is a caller."""
         if self.pattern == "poisson":
             total = int(chance.poisson(self.count * self.fps * seconds))
             return _sort(chance.uniform(0, seconds, total), chance.integers(0, max(1, self.count), total))
@@ -69,25 +69,26 @@ def _sort(moments_s: Seconds, callers: Callers) -> Arrivals:
 
 
 def read_trace(log: Path) -> Arrivals:
-    """The posts of an access log in JSON lines, as `danmatte serve --access-log json` writes it.
+    """Return the posts of an access log in JSON lines, as `danmatte serve --access-log json` writes it.
 
-    A line's `time` is when the answer was finished, so `total_ms` earlier the request came. Lines of other paths than
-    those that compute masks are left out. Raises InvalidParameterError, naming the line.
+    A line's `time` is the end of the response; the request arrived `total_ms` earlier. Requests that didn't compute
+    masks are left out, unless they were rejected for lack of capacity. Raises InvalidParameterError, which names the
+    line.
     """
     moments, callers, numbers = [], [], dict[str, int]()
     for moment, caller in _read_lines(log):
         moments.append(moment)
         callers.append(numbers.setdefault(caller, len(numbers)))
-    if len(moments) < _FEWEST_LINES:
-        raise InvalidParameterError(f"{log}: expected at least {_FEWEST_LINES} posts, received {len(moments)}")
+    if len(moments) < _MIN_POSTS:
+        raise InvalidParameterError(f"{log}: expected at least {_MIN_POSTS} posts, received {len(moments)}")
     found = _sort(np.array(moments), np.array(callers))
     if found.moments_s[-1] == found.moments_s[0]:
-        raise InvalidParameterError(f"{log}: expected posts over some time, received all of one moment")
+        raise InvalidParameterError(f"{log}: expected posts at different times, received all at the same time")
     return Arrivals(found.moments_s - found.moments_s[0], found.callers)
 
 
 def _read_lines(log: Path) -> Iterator[tuple[float, str]]:
-    """When each post came, in seconds, and from whom; a line at a time, as logs are longer than memory."""
+    """Yield each post's arrival in seconds and its caller; line by line, because logs may not fit into memory."""
     try:
         with log.open("rb") as lines:
             for number, text in enumerate(lines, 1):
@@ -100,14 +101,14 @@ def _read_lines(log: Path) -> Iterator[tuple[float, str]]:
 def _read_line(text: bytes, place: str) -> tuple[float, str] | None:
     try:
         line = json.loads(text)
-        # Was it computed, or would it have been had there been room? A stranger's guesses cost nothing.
+        # Requests that were computed, or rejected for lack of capacity. Requests without a valid key cost nothing.
         computed = line["method"] in _METHODS and line.get("model", "unknown") != ""
         if not computed and not (line["method"] in _METHODS and line.get("code") in _NO_ROOM):
             return None
         ended = datetime.fromisoformat(line["time"]).timestamp()
         return ended - float(line["total_ms"]) / 1e3, str(line["caller"])
     except (ValueError, KeyError, TypeError) as error:
-        if not text.endswith(b"\n"):  # the server is still at it
+        if not text.endswith(b"\n"):  # the server is still writing this line
             return None
         told = brief(text.decode(errors="replace").rstrip("\n"))
         raise InvalidParameterError(
@@ -116,19 +117,19 @@ def _read_line(text: bytes, place: str) -> tuple[float, str] | None:
 
 
 def find_heavy(callers: Callers) -> npt.NDArray[np.bool_]:
-    """For each caller whether it sends more than a twentieth of all requests: a backend's key, say, or a proxy.
+    """Return for each caller whether it sends more than a twentieth of all requests, like a backend or a proxy.
 
-    Such a one isn't a viewer with a rhythm of its own: it is many of them.
+    Such a caller represents many viewers, rather than one with its own rhythm.
     """
     counts = np.bincount(callers)
     return counts * _HEAVY_PART > len(callers)
 
 
 def multiply(arrivals: Arrivals, factor: float, chance: np.random.Generator) -> Arrivals:
-    """`factor` times as many callers: each recorded one again and again, shifted by a random part of the recording.
+    """Return arrivals of `factor` times as many callers: copies of the recorded ones, each shifted by a random time.
 
-    A part of a caller's copy is left out as a whole, so that every caller keeps its own rhythm; a heavy caller's loses
-    single requests instead.
+    For the fractional part of `factor`, some callers get one copy more than others, so that every caller keeps its own
+    rhythm. Of a heavy caller, a random part of the requests is copied instead.
     """
     span_s = float(arrivals.moments_s[-1]) or 1.0
     count, whole = int(arrivals.callers.max()) + 1, math.floor(factor)

@@ -1,4 +1,4 @@
-"""`capacity.json`: what one worker of the service did in a closed loop, at one core and at all."""
+"""`capacity.json`: measurements of one worker of the service, with one core and with all cores."""
 
 import math
 from pathlib import Path
@@ -24,7 +24,7 @@ _Side = Annotated[int, Meta(ge=1, le=16384)]
 
 
 class FrameKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How frames are sent: `jpeg:1280x720`, say."""
+    """The format and size of frames, such as `jpeg:1280x720`."""
 
     format: str
     width: _Side
@@ -32,7 +32,7 @@ class FrameKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, text: str) -> "FrameKind":
-        """From `FORMAT:WIDTHxHEIGHT`; raises InvalidParameterError."""
+        """Parse `FORMAT:WIDTHxHEIGHT`; raises InvalidParameterError."""
         name, _, size = text.partition(":")
         width, _, height = size.partition("x")
         if name not in _PICTURES or not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
@@ -45,10 +45,11 @@ class FrameKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeasuredLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """So many callers at once, each posting again as soon as it was answered; a single one after a rest.
+    """The figures of a loop: `connections` callers, each of which posts again after its response; 0 for an open loop.
 
-    `thread_ms` are quantiles, equally spaced and rising, of how long a thread had a frame (decode, infer, encode);
-    `overhead_ms` is the mean of what an answer took beyond that and the wait for the thread.
+    A single caller rests between its frames. `thread_ms` are equally spaced quantiles, in increasing order, of the time
+    that a thread spends on a frame (decode, infer, encode). `overhead_ms` is the mean latency besides that and the wait
+    for a thread.
     """
 
     cores: _Whole
@@ -64,17 +65,17 @@ class MeasuredLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def thread_s(self) -> Seconds:
-        """The quantiles in seconds, the same number for every loop, however many frames it had."""
+        """The quantiles in seconds, resampled to the same number for every loop."""
         ranks = (np.arange(len(self.thread_ms)) + 0.5) / len(self.thread_ms)
         return np.interp((np.arange(_QUANTILES) + 0.5) / _QUANTILES, ranks, self.thread_ms) / 1e3
 
 
 class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `danmatte measure` found: one worker's loops, the settings that it ran with, and the host.
+    """The results of `danmatte measure`: one worker's loops, its settings, and the host.
 
-    Of each number of cores there are two loops with the first kind of frame: as many connections as keep all cores
-    busy, and an open one; files of before have one with a single connection instead. Every kind has one with a single
-    connection at one core. `resident_bytes` is the worker's memory at the end.
+    For each number of cores, there are two loops with the first kind of frame: one with enough connections to keep all
+    cores busy, and an open loop; older files have one with a single connection instead. Every kind of frame has a loop
+    with a single connection and one core. `resident_bytes` is the worker's memory at the end.
     """
 
     format: Annotated[int, Meta(ge=FORMAT, le=FORMAT)] = FORMAT
@@ -90,49 +91,51 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @classmethod
     def read(cls, file: Path) -> "Capacity":
-        """From JSON; raises InvalidParameterError."""
+        """Read from JSON; raises InvalidParameterError."""
         try:
             found = msgspec.json.decode(file.read_bytes(), type=cls)
         except (OSError, msgspec.DecodeError) as error:
-            raise InvalidParameterError(f"{file}: expected what `danmatte measure` writes: {error}") from error
+            raise InvalidParameterError(f"{file}: expected a file of `danmatte measure`: {error}") from error
         if not found.cores:
             raise InvalidParameterError(f"{file}: expected a loop with one connection and one with several")
         return found
 
     @property
     def frame(self) -> FrameKind:
-        """The kind of frame that was measured with all cores busy."""
+        """The kind of frame that was measured with busy cores."""
         return self.loops[0].frame
 
     @property
     def frames(self) -> list[FrameKind]:
-        """Every kind that was measured."""
+        """Every measured kind of frame."""
         return list(dict.fromkeys(loop.frame for loop in self.loops))
 
     @property
     def cores(self) -> list[int]:
-        """The numbers of cores that were measured both busy and with room, rising."""
+        """The numbers of cores that were measured both with busy cores and with a light load, in increasing order."""
         busy = {loop.cores for loop in self.loops if loop.connections > 1 and loop.frame == self.frame}
         light = {loop.cores for loop in self.loops if loop.connections <= 1 and loop.frame == self.frame}
         return sorted(busy & light)
 
     def model_worker(self, cores: int, frame: FrameKind | None = None) -> WorkerModel:
-        """A worker of so many cores; raises InvalidParameterError for a kind of frame that wasn't measured.
+        """Return the model of a worker of this many cores.
 
-        Numbers of cores that weren't measured are taken from the nearest below, or the smallest: the time that a busy
-        core takes for a frame grows by a power of their number, the one that the smallest and the largest show, and
-        not at all where only one was measured.
+        For a number of cores that wasn't measured, the times are extrapolated from the next smaller measured number, or
+        from the smallest. The time per frame of a busy core grows with a power of the number of cores; the exponent is
+        that between the smallest and the largest measured number, or 0 if only one was measured. Raises
+        InvalidParameterError for a kind of frame that wasn't measured.
         """
         base = max((known for known in self.cores if known <= cores), default=self.cores[0])
         light, busy = self._find(base, busy=False), self._find(base, busy=True)
         scale = self._scale_frame(frame or self.frame)
-        taken_s = base / busy.per_s * (cores / base) ** self._find_exponent()  # of one core, for a frame
+        taken_s = base / busy.per_s * (cores / base) ** self._find_exponent()  # time of one core for a frame
         limits = choose_limits(self.settings, cores)
         threads = self.settings.pixel_threads or cores
-        # What the event loop takes of the cores: besides the frame's own answer it holds up all others.
+        # The event loop's CPU time for a frame, which delays not only the frame's own response but all others, too.
         loop_s = min(max(0.0, base / busy.per_s - float(busy.thread_s.mean())), light.overhead_ms / 1e3)
         light_s = light.thread_s + loop_s
-        # Where many are always inside a frame may take less than where some come and go; no stream has its p99 there.
+        # A saturated worker may take less time for a frame than a lightly loaded one. The model must not: streams reach
+        # their p99 before saturation.
         full_s = busy.thread_s / busy.thread_s.mean() * max(taken_s * threads / cores, float(light_s.mean()))
         return WorkerModel(
             cores=threads,
@@ -147,7 +150,7 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
 
     def _find(self, cores: int, *, busy: bool) -> MeasuredLoop:
-        """The loop with most connections, or the one with fewest: the open one, where there is one."""
+        """Return the loop with the most connections, or the one with the fewest: the open loop, if there is one."""
         found = [loop for loop in self.loops if loop.cores == cores and loop.frame == self.frame]
         return (max if busy else min)(found, key=lambda loop: loop.connections)
 
@@ -159,7 +162,7 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return max(0.0, math.log(slower) / math.log(high / low))
 
     def _scale_frame(self, frame: FrameKind) -> float:
-        """How much longer a thread has such a frame than one of the first kind."""
+        """Return how many times longer a thread takes for such a frame than for one of the first kind."""
         if frame == self.frame:
             return 1.0
         alone = {loop.frame: loop for loop in reversed(self.loops) if loop.connections == 1}

@@ -1,4 +1,4 @@
-"""What a plan predicts beside what a running server does, request by request at the same moments."""
+"""A comparison of predicted latencies with those of a running server, for requests at the same times."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ from danmatte.capacity.plan import LoadFigures
 from danmatte.capacity.simulation import Outcomes, Slowness, WorkerModel, join, simulate
 
 SHARES = (0.5, 0.7, 0.85)
-_REPLICATIONS = 20  # of the simulation, which draws other service times for the same arrivals
+_REPLICATIONS = 20  # of the simulation, with different service times for the same arrivals
 _PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """How long each load lasts, and how its arrivals are drawn: the same `seed` gives the same ones."""
+    """The duration of each load, and how its arrivals are drawn; the same `seed` gives the same arrivals."""
 
     seconds: float = 30.0
     patterns: tuple[Pattern, ...] = ("periodic", "poisson")
@@ -28,7 +28,7 @@ class CheckOptions:
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """A load's figures, predicted and measured. A late or missing answer counts as late in both."""
+    """A load's predicted and measured figures. In both, a missing response counts as infinitely late."""
 
     pattern: str
     share: float
@@ -44,9 +44,9 @@ class Comparison(msgspec.Struct, frozen=True):
 def check(
     worker: WorkerModel, target: Target, streams: Streams, options: CheckOptions, report: Callable[[str], None]
 ) -> Iterator[Comparison]:
-    """For each share of the worker's capacity and each pattern: an open loop, and the simulation of the same.
+    """Yield a comparison for each share of the worker's capacity and each pattern of arrivals.
 
-    `streams` gives frames a second and jitter; how many there are follows from the share.
+    `streams` states the frame rate and the jitter. The number of streams is computed from the share.
     """
     for share in options.shares:
         for pattern in options.patterns:
@@ -57,7 +57,7 @@ def check(
 
 
 def compare(worker: WorkerModel, target: Target, streams: Streams, share: float, options: CheckOptions) -> Comparison:
-    """One load, run and simulated."""
+    """Simulate a load, run it, and return both results."""
     arrivals, predicted = predict(worker, streams, options)
     replies = run_load(target, arrivals)
     busy = sum(reply.thread_s for reply in replies) / (options.seconds * worker.cores)
@@ -74,9 +74,9 @@ def compare(worker: WorkerModel, target: Target, streams: Streams, share: float,
 def predict(
     worker: WorkerModel, streams: Streams, options: CheckOptions, slowness: Slowness = lambda _: 1.0
 ) -> tuple[Arrivals, list[Outcomes]]:
-    """The moments at which posts will be due, and what becomes of them, simulated again and again.
+    """Return the arrivals of posts, and their outcomes in several simulations.
 
-    `slowness` is how many times longer everything takes at a moment, in seconds from the beginning.
+    `slowness` returns how many times longer everything takes at a time, in seconds from the start.
     """
     chance = np.random.default_rng(options.seed)
     arrivals = draw_single_caller(streams, options.seconds, chance)
@@ -84,7 +84,7 @@ def predict(
 
 
 def run_load(target: Target, arrivals: Arrivals) -> list[PostResult]:
-    """What a server answers to posts at these moments, once what came before is over."""
+    """Post to a server at these times, after a pause that lets earlier requests finish; return the results."""
 
     async def run() -> list[PostResult]:
         await asyncio.sleep(_PAUSE_S)
@@ -94,12 +94,12 @@ def run_load(target: Target, arrivals: Arrivals) -> list[PostResult]:
 
 
 def list_latencies(replies: list[PostResult]) -> Seconds:
-    """How long each post took, in seconds; infinite without a mask."""
+    """Return the latency of each post in seconds; infinite if it returned no mask."""
     return np.array([reply.latency_s if reply.status == 200 else np.inf for reply in replies])
 
 
 def draw_single_caller(streams: Streams, seconds: float, chance: np.random.Generator) -> Arrivals:
-    """Arrivals of streams that all come from one address, and so are one caller to the server."""
+    """Return arrivals of streams that all come from one address, and thus are one caller for the server."""
     drawn = streams.draw(seconds, chance)
     moments = drawn.moments_s - min(0.0, float(drawn.moments_s.min(initial=0)))
     return Arrivals(moments, np.zeros_like(drawn.callers))

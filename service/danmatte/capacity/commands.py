@@ -1,4 +1,4 @@
-"""What `danmatte measure` and `danmatte plan` do."""
+"""The commands `danmatte measure` and `danmatte plan`."""
 
 import asyncio
 import os
@@ -27,11 +27,11 @@ _LONGEST_LOOP_S = 300.0
 
 
 def run_measure(out: Path, options: Mapping[str, Any]) -> int:
-    """`danmatte measure`: takes some minutes, and writes what was found to `out`."""
+    """Run `danmatte measure`, which takes some minutes, and write the results to `out`."""
     flags = {name: options[name] for name in ("models", "model") if name in options}
     flags = {name: str(value) for name, value in flags.items()}
     settings = resolve_settings(options.get("settings"), os.environ, flags).settings
-    # the server is started from another environment, so the folder that was found here is named there
+    # stated explicitly, because the server is started in another environment and might choose another folder
     settings = msgspec.structs.replace(settings, models=str(settings.models_folder))
     seconds = options.get("seconds", MeasureOptions.seconds)
     _check_range("--seconds", seconds, 1, _LONGEST_LOOP_S)
@@ -41,7 +41,7 @@ def run_measure(out: Path, options: Mapping[str, Any]) -> int:
     except ValueError as error:
         raise InvalidParameterError(f"--mask: {error}") from error
     try:
-        check_place(out)  # before minutes of measuring
+        check_place(out)  # before measuring for minutes
     except OSError as error:
         raise InvalidParameterError(f"{out}: can't be written ({error.strerror})") from error
     wanted = MeasureOptions(settings, kinds, options.get("frames"), mask, seconds)
@@ -51,7 +51,7 @@ def run_measure(out: Path, options: Mapping[str, Any]) -> int:
 
 
 def run_plan(file: Path, options: Mapping[str, Any]) -> int:
-    """`danmatte plan`: prints the plan, or with `check` what a running server does beside what is predicted."""
+    """Run `danmatte plan`: print the plan, or with `check` a comparison of its predictions with a running server."""
     capacity = Capacity.read(file)
     frame = FrameKind.parse(options["frame"]) if "frame" in options else None
     streams = _read_streams(options)
@@ -79,10 +79,10 @@ def run_plan(file: Path, options: Mapping[str, Any]) -> int:
 
 
 def add_costs(plan: Plan, capacity: Capacity, frame: FrameKind | None, options: Mapping[str, Any]) -> Plan:
-    """The plan with what it costs a month, and what an archive takes, where prices and hours are given.
+    """Return the plan with the cost per month and the core-hours of an archive, if a price or hours are given.
 
-    An archive's masks are taken to cost what posted frames of the kind do. `danmatte track` holds a mask where nothing
-    moves, so this is an upper end.
+    The masks of an archive are assumed to cost as much as posted frames of this kind. That is an upper bound, because
+    `danmatte track` reuses a mask while nothing moves.
     """
     changes: dict[str, float] = {}
     if "price_per_core_hour" in options:
@@ -151,9 +151,9 @@ def _check_server(capacity: Capacity, streams: Streams, frame: FrameKind | None,
 
 
 def _check_answer(url: str, target: Target) -> None:
-    """Raises InvalidParameterError where a server gives no masks: minutes of refusals would say no more."""
+    """Raise InvalidParameterError if the server returns no masks, instead of measuring its errors for minutes."""
     status = asyncio.run(post_once(target)).status
-    if status in (200, 429, 503):  # the last two: it is busy, which is to be measured
+    if status in (200, 429, 503):  # 429 and 503: the server is busy, which the check measures
         return
     hint = "; --key-file takes its API key" if status == 401 else ""
     raise InvalidParameterError(

@@ -1,4 +1,4 @@
-"""What is asked of all pods together, and how it comes to each: streams that are told, or those of an access log."""
+"""The load on all pods together, and its distribution: a number of streams, or the requests of an access log."""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,9 +8,9 @@ import numpy as np
 
 from danmatte.capacity.arrivals import Arrivals, Pattern, Streams, find_heavy, multiply
 
-REQUESTS = 20_000  # simulated for one figure: p99 is then the 200th worst
-_FRAMES = 40  # of a stream in one replication; phases are drawn anew for the next one
-_STEPS = 20  # in which a recorded load is made larger
+REQUESTS = 20_000  # simulated for one figure, so that p99 is the 200th worst latency
+_FRAMES = 40  # of a stream in one replication; the next one draws new phases
+_STEPS = 20  # per recorded load, in which it is increased
 
 
 class Demand(ABC):
@@ -18,43 +18,43 @@ class Demand(ABC):
 
     @abstractmethod
     def deal(self, pods: int, factor: float, chance: np.random.Generator) -> list[Arrivals]:
-        """What comes to single pods, the fullest ones where they can't be alike."""
+        """Return the arrivals of single pods; if the load isn't the same for all, of those with the highest."""
 
     @abstractmethod
     def count_per_s(self, factor: float = 1.0) -> float:
-        """The mean rate, of all pods together."""
+        """Return the mean rate of all pods together."""
 
     @abstractmethod
     def find_step(self, pods: int) -> float:
-        """The smallest change of the factor that changes the fullest pod's load."""
+        """Return the smallest change of the factor that changes the load of the pod with the highest."""
 
     @abstractmethod
     def use(self, pattern: Pattern) -> "Demand | None":
-        """The same streams with other arrivals, simulated with fewer; None where arrivals are recorded."""
+        """Return the same streams with another pattern, simulated with fewer requests; None for recorded arrivals."""
 
     @abstractmethod
     def describe(self, factor: float) -> str:
-        """In words."""
+        """Return the multiplied load in words."""
 
 
 @dataclass(frozen=True)
 class StreamDemand(Demand):
-    """So many streams, evenly over the pods: the fullest pod has one more than others.
+    """A number of streams, distributed evenly over the pods: some pods have one more than others.
 
-    `requests` is how many are simulated for a figure.
+    `requests` is the number of requests that are simulated for a figure.
     """
 
     streams: Streams
     requests: int = REQUESTS
 
     def deal(self, pods: int, factor: float, chance: np.random.Generator) -> list[Arrivals]:
-        """As the base class says; every replication has other phases."""
+        """As the base class says; every replication has different phases."""
         own = replace(self.streams, count=self.count_in_pod(pods, factor))
         replications = max(1, math.ceil(self.requests / (own.count * _FRAMES)))
         return [own.draw(_FRAMES / own.fps, chance) for _ in range(replications)]
 
     def count_in_pod(self, pods: int, factor: float) -> int:
-        """The streams of the fullest pod."""
+        """Return the number of streams of the pod with the most."""
         return max(1, math.ceil(round(self.streams.count * factor / pods, 9)))
 
     def count_per_s(self, factor: float = 1.0) -> float:
@@ -62,7 +62,7 @@ class StreamDemand(Demand):
         return self.streams.count * factor * self.streams.fps
 
     def find_step(self, pods: int) -> float:
-        """As the base class says: one stream more in every pod."""
+        """As the base class says: for one more stream in every pod."""
         return pods / self.streams.count
 
     def use(self, pattern: Pattern) -> "StreamDemand":
@@ -78,9 +78,9 @@ class StreamDemand(Demand):
 
 @dataclass(frozen=True, eq=False)
 class TraceDemand(Demand):
-    """What an access log recorded; callers are dealt to pods at random, each with all of its requests.
+    """The requests of an access log; each caller is assigned to a random pod with all of its requests.
 
-    Those of a heavy caller, which has many connections, are dealt one by one.
+    The requests of a heavy caller, which has many connections, are assigned one by one.
     """
 
     recorded: Arrivals

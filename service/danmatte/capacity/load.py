@@ -1,4 +1,4 @@
-"""Posts frames to a server: so many callers at once, or at given moments however the server is doing."""
+"""A load generator: a number of concurrent callers (closed loop), or posts at given times (open loop)."""
 
 import asyncio
 import itertools
@@ -11,12 +11,12 @@ import aiohttp
 from danmatte.capacity.arrivals import Seconds
 from danmatte.client.post import read_phases_ms
 
-_PATIENCE = aiohttp.ClientTimeout(total=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where bodies are posted to, in turn."""
+    """A URL, and the bodies that are posted to it in turn."""
 
     url: str
     bodies: Sequence[bytes]
@@ -25,10 +25,10 @@ class Target:
 
 @dataclass(frozen=True)
 class PostResult:
-    """What a post was answered: status 0 where nothing came; how long it took, and what the server says of that.
+    """The result of a post: its status, 0 without a response; its latency, and the server's own timing.
 
-    `latency_s` counts from `due_s`, a `time.perf_counter()`, so that a post which was sent late is late.
-    `queue_s` and `thread_s` are the phase `queue`, and all others together.
+    `latency_s` counts from `due_s`, the `time.perf_counter()` at which it should be sent, so that it includes a delay
+    of sending. `queue_s` is the phase `queue`, and `thread_s` the sum of all other phases.
     """
 
     status: int
@@ -42,7 +42,10 @@ class PostResult:
 async def run_closed(
     target: Target, connections: int, seconds: float, rest_s: float = 0.0
 ) -> tuple[list[PostResult], float]:
-    """So many callers, each posting again `rest_s` after it is answered; the replies, and how long it took."""
+    """Run `connections` callers, each of which posts again `rest_s` after its response.
+
+    Returns the results, and the time taken in seconds.
+    """
     bodies, replies = itertools.cycle(target.bodies), list[PostResult]()
     began = time.perf_counter()
 
@@ -61,7 +64,10 @@ async def run_closed(
 
 
 async def run_open(target: Target, moments_s: Seconds) -> list[PostResult]:
-    """A post at each moment, in seconds from now, whatever became of those before; replies in that order."""
+    """Post at each of these times, in seconds from now, without waiting for earlier responses.
+
+    Returns the results in that order.
+    """
     bodies = itertools.cycle(target.bodies)
     async with _open(0) as session, asyncio.TaskGroup() as posts:
         began, sent = time.perf_counter(), []
@@ -73,13 +79,13 @@ async def run_open(target: Target, moments_s: Seconds) -> list[PostResult]:
 
 
 async def post_once(target: Target) -> PostResult:
-    """What the server says to one post."""
+    """Send one post, and return its result."""
     async with _open(1) as session:
         return await _post(session, target, target.bodies[0], time.perf_counter())
 
 
 def _open(connections: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), timeout=_PATIENCE)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), timeout=_TIMEOUT)
 
 
 async def _post(session: aiohttp.ClientSession, target: Target, body: bytes, due: float) -> PostResult:

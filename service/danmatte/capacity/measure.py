@@ -1,4 +1,4 @@
-"""Measures what one worker of the service does in closed loops and an open one, at one core and at all cores."""
+"""Measurement of one worker of the service in closed loops and an open loop, with one core and with all cores."""
 
 import asyncio
 import os
@@ -30,14 +30,14 @@ from danmatte.settings import Settings, to_flag
 
 KINDS = ("jpeg:1280x720", "jpeg:1920x1080", "jpeg:640x360", "png:640x360", "webp:640x360", "nv12:640x360")
 PLAYERS_MASK = Size(180, 320)
-_BUSY = 4  # connections for each core, as many as there are permits: nobody is refused, and no core idles
-_OPEN_SHARE = 0.6  # of the busy loop's rate, as streams load a worker: cores idle now and then, and posts pile up
-_WARM_S = 0.2  # of a loop's time, before it
+_BUSY = 4  # connections per core, as many as permits, so that no request is rejected and no core idles
+_OPEN_SHARE = 0.6  # of the busy loop's rate: as with streams, cores are sometimes idle, and posts sometimes queue up
+_WARM_UP_SHARE = 0.2  # of a loop's duration, before the loop
 _QUANTILES = 400
-_FEWEST = 50  # frames of a loop where they don't follow at once, however short it is
-_REST_S = 0.04  # between the frames of a single connection, as between a stream's: caches and clock cool meanwhile
+_MIN_FRAMES = 50  # of an open loop or of a single connection, however short it is
+_REST_S = 0.04  # between the frames of a single connection, as between a stream's: caches and CPU clock cool down
 _ENDS_WITHIN_S = 30.0
-# What a measurement must not depend on, or would be kept out by.
+# Settings that must not affect a measurement, or that would prevent it.
 _OVERRIDDEN: dict[str, object] = {
     "host": "127.0.0.1",
     "port": 0,
@@ -56,7 +56,7 @@ _OVERRIDDEN: dict[str, object] = {
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What is measured: the kinds of frames, the first of them with all cores busy, too; `seconds` for each loop."""
+    """The options of a measurement: kinds of frames, the first also measured with busy cores; `seconds` per loop."""
 
     settings: Settings
     kinds: tuple[FrameKind, ...]
@@ -67,14 +67,14 @@ class MeasureOptions:
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """A server in a process of its own."""
+    """A server in a separate process."""
 
     url: str
     pid: int
 
     @property
     def resident_bytes(self) -> int:
-        """Its memory; 0 where the system doesn't tell."""
+        """The process's memory; 0 if the system doesn't report it."""
         try:
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:
@@ -83,7 +83,7 @@ class WorkerProcess:
 
 @dataclass(frozen=True)
 class LoopRun:
-    """A loop, reply by reply."""
+    """A loop with the result of every post."""
 
     cores: int
     connections: int
@@ -93,14 +93,14 @@ class LoopRun:
 
     @property
     def masks(self) -> list[PostResult]:
-        """Those that were answered with a mask."""
+        """The results that are a mask."""
         return [reply for reply in self.replies if reply.status == 200]
 
     def summarize(self, slowness: Slowness = lambda _: 1.0) -> MeasuredLoop:
-        """The figures, as they had been on cores that are never slow.
+        """Return the loop's figures, corrected for times at which the cores were slow.
 
-        `slowness` is how many times longer everything took at a moment, a `time.perf_counter()`. Raises
-        InvalidParameterError where half of the posts weren't answered.
+        `slowness` returns how many times longer everything took at a `time.perf_counter()`. Raises
+        InvalidParameterError if fewer than half of the posts returned masks.
         """
         good = self.masks
         if len(good) < max(2, len(self.replies) // 2):
@@ -128,10 +128,10 @@ class LoopRun:
 def measure(
     wanted: MeasureOptions, report: Callable[[str], None], keep: Callable[[LoopRun], object] = lambda _: None
 ) -> Capacity:
-    """Takes two loops of `seconds` for one core and two for all, and a short one for each kind of frame.
+    """Run two loops of `seconds` with one core and two with all cores, and a short one for each kind of frame.
 
-    `report` is told what happens next, `keep` gets every loop. Raises InvalidParameterError, and SettingsError when the
-    server doesn't start.
+    `report` is called with a line before each step, `keep` with every loop. Raises InvalidParameterError, and
+    SettingsError if the server doesn't start.
     """
     loops: list[MeasuredLoop] = []
     resident_bytes, version = 0, 0
@@ -160,7 +160,7 @@ def measure(
 def _measure_cores(
     server: WorkerProcess, wanted: MeasureOptions, cores: int, report: Callable[[str], None]
 ) -> Iterator[LoopRun]:
-    """The loops of one server."""
+    """Yield the loops of one server."""
     of = f"{cores} of {count_cores()} cores"
     kind, seconds = wanted.kinds[0], wanted.seconds
     target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
@@ -169,7 +169,9 @@ def _measure_cores(
     yield busy
     per_s = _OPEN_SHARE * busy.summarize().per_s
     report(f"{of}: {kind}, {per_s:.0f} a second at random moments, {seconds:.0f} s")
-    moments_s = Streams(1, per_s, "poisson").draw(max(seconds, _FEWEST / per_s), np.random.default_rng(cores)).moments_s
+    moments_s = (
+        Streams(1, per_s, "poisson").draw(max(seconds, _MIN_FRAMES / per_s), np.random.default_rng(cores)).moments_s
+    )
     began = time.perf_counter()
     replies = asyncio.run(run_open(target, moments_s))
     yield LoopRun(cores, 0, kind, time.perf_counter() - began, replies)
@@ -180,7 +182,7 @@ def _measure_cores(
 
 
 def make_target(url: str, kind: FrameKind, mask: Size, bodies: list[bytes]) -> Target:
-    """Posts of frames for masks of one size; a raw frame's size is its mask's as well."""
+    """Return a target that requests masks of this size, or for raw frames, masks of the frame's size."""
     raw = kind.format in ("nv12", "rgb24")
     size = Size(kind.height // 2 * 2, kind.width // 2 * 2) if raw else mask
     media_type = f"application/x-{kind.format}" if raw else f"image/{kind.format}"
@@ -190,7 +192,7 @@ def make_target(url: str, kind: FrameKind, mask: Size, bodies: list[bytes]) -> T
 
 @contextmanager
 def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
-    """`danmatte serve` with these settings, on so many of this process' CPUs; ended by SIGTERM."""
+    """Run `danmatte serve` with these settings on the first of this process's CPUs; end it with SIGTERM."""
     flags = {name: getattr(settings, name) for name in Settings.__struct_fields__} | _OVERRIDDEN
     flags = {name: value for name, value in flags.items() if value is not False}
     words = [to_flag(name) + ("" if value is True else f"={value}") for name, value in flags.items()]
@@ -212,8 +214,8 @@ def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
 
 
 def _run_closed(target: Target, kind: FrameKind, cores: int, connections: int, seconds: float) -> LoopRun:
-    """Warms up, then measures. A single connection rests between its frames."""
-    rest_s = min(_REST_S, seconds / _FEWEST) if connections == 1 else 0.0
-    asyncio.run(run_closed(target, connections, _WARM_S * seconds, rest_s))
+    """Warm up, then measure. A single connection rests between its frames."""
+    rest_s = min(_REST_S, seconds / _MIN_FRAMES) if connections == 1 else 0.0
+    asyncio.run(run_closed(target, connections, _WARM_UP_SHARE * seconds, rest_s))
     replies, took_s = asyncio.run(run_closed(target, connections, seconds, rest_s))
     return LoopRun(cores, connections, kind, took_s, replies)

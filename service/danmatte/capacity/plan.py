@@ -1,4 +1,4 @@
-"""How many pods and machines a load needs, what binds, and what happens with one machine fewer."""
+"""The numbers of pods and machines for a load, the limiting factor, and the figures with one machine fewer."""
 
 import math
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from danmatte.capacity.demand import Demand
 from danmatte.capacity.simulation import Outcomes, WorkerModel, join, simulate
 from danmatte.errors import InvalidParameterError
 
-_SATURATED = 0.95  # cores busier than that bind by themselves
-_WARM = 0.1  # of a replication, left out: it begins with an idle worker
+_SATURATED = 0.95  # share of busy cores above which the CPU counts as the limit
+_WARM = 0.1  # share of a replication that is left out, because it begins with an idle worker
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """What the load must keep to: p99 over all requests, and the share that may go without an answer."""
+    """The limits that must be met: p99 over all requests, and the share of requests without a mask."""
 
     p99_s: float
     refused_share: float = 0.001
@@ -27,7 +27,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The machines to be filled. `spare` of them may fail with the requirement still met; `growth` is for the load."""
+    """The machines to plan for. The requirement is met even if `spare` of them fail; `growth` multiplies the load."""
 
     cores_per_machine: int = 16
     cores_per_pod: int = 0
@@ -36,7 +36,7 @@ class Cluster:
 
 
 class LoadFigures(msgspec.Struct, frozen=True):
-    """What is predicted for a load: `busy` is the share of the cores' time that is in use."""
+    """The predicted figures of a load; `busy` is the share of the cores' time in use."""
 
     load: str
     pods: int
@@ -48,23 +48,24 @@ class LoadFigures(msgspec.Struct, frozen=True):
 
     @classmethod
     def summarize(cls, load: str, pods: int, per_s: float, outcomes: Outcomes) -> "LoadFigures":
-        """The figures of a simulation; an infinite percentile, where too many weren't answered, stays infinite."""
+        """Return the figures of a simulation; a percentile is infinite if too many requests weren't answered."""
         p50_ms, p99_ms = (1e3 * outcomes.percentile_s(percent) for percent in (50, 99))
         return cls(load, pods, per_s, p50_ms, p99_ms, outcomes.refused_share, outcomes.busy)
 
 
 class CurvePoint(msgspec.Struct, frozen=True):
-    """A point of the curve: the whole load's rate, and each pattern's p99 there."""
+    """A point of the curve: the rate of the whole load, and its p99 by pattern of arrivals."""
 
     per_s: float
     p99_ms: dict[str, float]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `danmatte plan`.
+    """The result of `danmatte plan`.
 
-    `largest` is the largest load that still meets the requirement once the spare machines have failed; `ranges` the
-    same by pattern of arrivals. A pod takes at most `pod_per_s` requests a second then, its cores `pod_busy`.
+    `largest` is the largest load that meets the requirement after the spare machines have failed; `ranges` is the same
+    by pattern of arrivals. At that load, a pod gets `pod_per_s` requests a second, and the share `pod_busy` of its
+    cores is in use.
     """
 
     frame: str
@@ -90,14 +91,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planner:
-    """Simulates a worker under parts of a load, each figure once."""
+    """A simulator of workers under parts of a load, which caches its results."""
 
     def __init__(self, worker: WorkerModel, requirement: Requirement, seed: int = 0) -> None:
         self.worker, self._requirement, self._seed = worker, requirement, seed
         self._known: dict[tuple[Demand, int, float], Outcomes] = {}
 
     def predict(self, demand: Demand, pods: int, factor: float) -> Outcomes:
-        """What becomes of the load on so many pods; always of the same random numbers, so that loads compare."""
+        """Return the outcomes of the load on this many pods, with the same random numbers each time for comparison."""
         key = (demand, pods, round(factor, 9))
         if key not in self._known:
             chance = np.random.default_rng(self._seed)
@@ -109,34 +110,34 @@ class Planner:
         return self._known[key]
 
     def meets(self, outcomes: Outcomes) -> bool:
-        """Whether the requirement is met."""
+        """Return whether the outcomes meet the requirement."""
         wanted = self._requirement
         return outcomes.percentile_s(99) <= wanted.p99_s and outcomes.refused_share <= wanted.refused_share
 
     def find_pods(self, demand: Demand, factor: float) -> int:
-        """The fewest pods that meet the requirement; raises InvalidParameterError where no number does."""
-        fewest = max(1, math.floor(demand.count_per_s(factor) / self.worker.per_s))
-        most = fewest
-        while not self.meets(self.predict(demand, most, factor)):
-            if demand.count_per_s(factor) / most < self.worker.per_s / 50:
-                p99_ms = 1e3 * self.predict(demand, most, factor).percentile_s(99)
+        """Return the smallest number of pods that meets the requirement; raises InvalidParameterError if none does."""
+        low = max(1, math.floor(demand.count_per_s(factor) / self.worker.per_s))
+        high = low
+        while not self.meets(self.predict(demand, high, factor)):
+            if demand.count_per_s(factor) / high < self.worker.per_s / 50:
+                p99_ms = 1e3 * self.predict(demand, high, factor).percentile_s(99)
                 raise InvalidParameterError(
-                    f"--p99-ms: expected what a nearly idle pod keeps to, {p99_ms:.0f} ms, "
+                    f"--p99-ms: expected at least the p99 of a nearly idle pod, {p99_ms:.0f} ms, "
                     f"received {1e3 * self._requirement.p99_s:g}"
                 )
-            most *= 2
-        return _search(fewest, most, lambda pods: self.meets(self.predict(demand, pods, factor)))
+            high *= 2
+        return _search(low, high, lambda pods: self.meets(self.predict(demand, pods, factor)))
 
     def find_largest(self, demand: Demand, pods: int) -> float:
-        """The largest factor at which so many pods meet the requirement, in whole steps; 0 where none does."""
+        """Return the largest factor, in whole steps, at which the pods meet the requirement; 0 if none does."""
         step = demand.find_step(pods)
-        most = max(1, math.ceil(1.1 * self.worker.per_s * pods / demand.count_per_s(step)))
-        too_many = _search(1, most, lambda steps: not self.meets(self.predict(demand, pods, steps * step)))
+        high = max(1, math.ceil(1.1 * self.worker.per_s * pods / demand.count_per_s(step)))
+        too_many = _search(1, high, lambda steps: not self.meets(self.predict(demand, pods, steps * step)))
         return (too_many - 1) * step
 
 
 def _search(low: int, high: int, is_reached: Callable[[int], bool]) -> int:
-    """The first number from which on it is so; it is at `high`."""
+    """Return the first number from `low` to `high` for which the condition is true, by bisection; `high` if none."""
     while low < high:
         middle = (low + high) // 2
         if is_reached(middle):
@@ -149,7 +150,7 @@ def _search(low: int, high: int, is_reached: Callable[[int], bool]) -> int:
 def make_plan(
     capacity: Capacity, demand: Demand, requirement: Requirement, cluster: Cluster, frame: FrameKind | None = None
 ) -> Plan:
-    """The plan, without costs; raises InvalidParameterError where no number of pods is enough."""
+    """Return the plan, without costs; raises InvalidParameterError if no number of pods is enough."""
     each = cluster.cores_per_pod or min(capacity.cores[-1], cluster.cores_per_machine)
     if each > cluster.cores_per_machine:
         raise InvalidParameterError(
@@ -195,7 +196,7 @@ def make_plan(
 
 
 def _explain(planner: Planner, requirement: Requirement, beyond: LoadFigures, pods: int) -> str:
-    """What the next larger load would break, in words."""
+    """Return in words which limit the next larger load would exceed."""
     where = f"{beyond.load} on {pods} pods, cores {beyond.busy:.0%} busy"
     if beyond.refused_share > requirement.refused_share:
         why = f"refused: {beyond.refused_share:.2%} against {requirement.refused_share:.2%}"
@@ -207,13 +208,13 @@ def _explain(planner: Planner, requirement: Requirement, beyond: LoadFigures, po
 
 
 def _compare(planner: Planner, demand: Demand, pods: int) -> dict[str, str]:
-    """The largest load by pattern of arrivals."""
+    """Return the largest load by pattern of arrivals."""
     others = {pattern: demand.use(pattern) for pattern in PATTERNS}
     return {pattern: other.describe(planner.find_largest(other, pods)) for pattern, other in others.items() if other}
 
 
 def _draw(planner: Planner, demand: Demand, pods: int, largest: float) -> list[CurvePoint]:
-    """p99 from a fifth of the largest load to well beyond it."""
+    """Return the curve of p99 from about a quarter of the largest load to 1.3 times that load."""
     others: dict[str, Demand | None] = {pattern: demand.use(pattern) for pattern in PATTERNS}
     curves = {name: other for name, other in others.items() if other} or {"recorded": demand}
     step = demand.find_step(pods)

@@ -1,4 +1,4 @@
-"""A plan as text, as a curve in SVG, and as values for the Helm chart."""
+"""Output of a plan as text, as an SVG curve, and as values for the Helm chart."""
 
 import math
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from danmatte.capacity.plan import Plan
 
 _COLOURS = {"periodic": "#1b9e77", "jitter": "#7570b3", "poisson": "#d95f02", "recorded": "#d95f02"}
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 720, 420, 70, 60, 30, 20
-_HEADROOM = 0.9  # an autoscaler leaves 10 % on either side of its target alone
-_MEMORY_SLACK = 1.5  # over what one worker had after some minutes
+_HEADROOM = 0.9  # because an autoscaler tolerates deviations of 10 % from its target
+_MEMORY_SLACK = 1.5  # times the memory of a worker after some minutes
 _MEBIBYTE = 2**20
 
 
 def write_text(plan: Plan) -> Iterator[str]:
-    """The plan, line by line."""
+    """Yield the lines of the plan as text."""
     yield f"{plan.machines} machines, {plan.cores} cores, {plan.pods} pods of {plan.cores_per_pod} cores ({plan.frame})"
     yield f"binds: {plan.binds}"
     yield ""
@@ -42,7 +42,7 @@ def write_text(plan: Plan) -> Iterator[str]:
 
 
 def write_comparison(found: Comparison) -> str:
-    """A line of a check."""
+    """Return one line of a check's output."""
     sides = (
         ("p50", found.predicted.p50_ms, found.measured.p50_ms),
         ("p99", found.predicted.p99_ms, found.measured.p99_ms),
@@ -57,24 +57,24 @@ def _write_ms(value_ms: float) -> str:
 
 
 def draw_svg(plan: Plan) -> str:
-    """p99 over requests a second for each pattern of arrivals, the limit, and the load with growth."""
-    limit_ms, most_per_s = plan.p99_limit_ms, plan.curve[-1].per_s
-    top_ms = 2.5 * limit_ms  # beyond it a curve says nothing but that the limit was passed
+    """Return a plot of p99 over the request rate by pattern of arrivals, with the limit and the load with growth."""
+    limit_ms, max_per_s = plan.p99_limit_ms, plan.curve[-1].per_s
+    top_ms = 2.5 * limit_ms  # curves are clipped above, because only exceeding the limit matters
 
     def place(per_s: float, ms: float) -> tuple[float, float]:
-        across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * per_s / most_per_s
+        across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * per_s / max_per_s
         return across, _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * min(ms, top_ms) / top_ms
 
     parts = [_draw_line((_LEFT, _HEIGHT - _BOTTOM), (_WIDTH - _RIGHT, _HEIGHT - _BOTTOM), "#444")]
     parts.append(_draw_line((_LEFT, _TOP), (_LEFT, _HEIGHT - _BOTTOM), "#444"))
-    for per_s in _choose_ticks(most_per_s):
+    for per_s in _choose_ticks(max_per_s):
         parts.append(_draw_text(place(per_s, 0)[0], _HEIGHT - _BOTTOM + 18, f"{per_s:g}", "middle"))
     for ms in _choose_ticks(top_ms):
         parts.append(_draw_text(_LEFT - 8, place(0, ms)[1] + 4, f"{ms:g}", "end"))
     parts.append(_draw_text(_WIDTH / 2, _HEIGHT - 18, "requests a second, one machine fewer", "middle"))
     parts.append(_draw_text(_LEFT, _TOP - 12, "p99, ms", "middle"))
-    parts.append(_draw_line(place(0, limit_ms), place(most_per_s, limit_ms), "#c00", dashes="6 4"))
-    planned = min(plan.grown.per_s, most_per_s)
+    parts.append(_draw_line(place(0, limit_ms), place(max_per_s, limit_ms), "#c00", dashes="6 4"))
+    planned = min(plan.grown.per_s, max_per_s)
     parts.append(_draw_line(place(planned, 0), place(planned, top_ms), "#888", dashes="2 3"))
     for number, pattern in enumerate(plan.curve[0].p99_ms):
         colour = _COLOURS[pattern]
@@ -91,7 +91,7 @@ def draw_svg(plan: Plan) -> str:
 
 
 def _choose_ticks(most: float) -> list[float]:
-    """Round numbers from 0 to `most`, some four to ten of them."""
+    """Return about four to ten round numbers from 0 to `most`."""
     decade = 10 ** math.floor(math.log10(most))
     step = next(step for step in (decade / 10, decade / 5, decade / 4, decade / 2, decade) if most / step <= 10)
     return [step * number for number in range(math.floor(most / step) + 1)]
@@ -107,10 +107,10 @@ def _draw_text(across: float, down: float, text: str, anchor: str, colour: str =
 
 
 def write_helm_values(plan: Plan) -> str:
-    """Values for `service/chart`: replicas, what a pod requests, and when there must be more."""
+    """Return values for `service/chart`: replicas, resource requests, and the targets of autoscaling."""
     memory = math.ceil(_MEMORY_SLACK * plan.memory_bytes / (64 * _MEBIBYTE)) * 64
     percent = max(1, math.floor(100 * _HEADROOM * plan.pod_busy))
-    requested, limits = "", ""  # where memory wasn't measured, the chart's own stays
+    requested, limits = "", ""  # if memory wasn't measured, the chart's defaults apply
     if memory:
         requested, limits = f"    memory: {memory}Mi\n", f"  limits:\n    memory: {2 * memory}Mi\n"
     return f"""\

@@ -1,7 +1,8 @@
-"""One worker of the service, simulated request by request: admission, permits, threads, pairs of frames, deadlines.
+"""A simulation of one worker of the service: admission, permits, threads, pairs of frames, deadlines.
 
-The rules are those of `inference.admission`, `inference.fair_semaphore` and `inference.pool`, written once more for
-speed: the real ones need an event loop and take twenty times as long. A test runs both on the same arrivals.
+The rules are those of `inference.admission`, `inference.fair_semaphore` and `inference.pool`. They are implemented
+again for speed, because the real ones need an event loop and take twenty times as long. A test runs both with the same
+arrivals.
 """
 
 import heapq
@@ -23,10 +24,11 @@ _WEIGHT = 0.1  # of a new interval, as in FairSemaphore
 class WorkerModel:
     """A worker's limits and times.
 
-    `light_s` and `full_s` are quantiles of the time that a thread has a frame, of equal length and rising: alone in
-    the worker, and with every core busy. In between, the time is interpolated by how many requests are inside.
-    `light_overhead_s` and `full_overhead_s` are what an answer takes besides: the body's way in, and the answer's out.
-    `together` is how many frames a thread takes at once when they pile up, 2 in the service.
+    `light_s` and `full_s` are quantiles of the time that a thread takes for a frame, of the same number and in
+    increasing order: alone in the worker, and with every core busy. In between, the time is interpolated by the number
+    of requests in the worker. `light_overhead_s` and `full_overhead_s` are the other parts of the latency: receiving
+    the body and sending the response. `together` is the number of frames that a thread takes at once when they queue
+    up, 2 in the service.
     """
 
     cores: int
@@ -54,9 +56,9 @@ class WorkerModel:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of each request: seconds from its arrival to its answer, infinite for a refusal or a missed deadline.
+    """The latency of each request in seconds; infinite if it was rejected or missed its deadline.
 
-    `busy` is the mean share of the threads that had work.
+    `busy` is the mean share of threads in use.
     """
 
     latencies_s: Seconds
@@ -64,16 +66,16 @@ class Outcomes:
 
     @property
     def refused_share(self) -> float:
-        """Of all requests, those without an answer."""
+        """The share of requests that weren't answered."""
         return float(np.isinf(self.latencies_s).mean()) if self.latencies_s.size else 0.0
 
     def percentile_s(self, percent: float) -> float:
-        """Over all requests, where one without an answer is infinitely late."""
+        """Return a percentile of all latencies, which is infinite if too many requests weren't answered."""
         return float(np.percentile(self.latencies_s, percent, method="higher")) if self.latencies_s.size else 0.0
 
 
 def join(parts: list[Outcomes]) -> Outcomes:
-    """The outcomes of several runs as one; without any, of a load of nothing."""
+    """Return the outcomes of several runs as one; without runs, those of no requests."""
     if not parts:
         return Outcomes(np.zeros(0), 0.0)
     return Outcomes(np.concatenate([part.latencies_s for part in parts]), float(np.mean([part.busy for part in parts])))
@@ -82,15 +84,15 @@ def join(parts: list[Outcomes]) -> Outcomes:
 def simulate(
     worker: WorkerModel, arrivals: Arrivals, chance: np.random.Generator, slowness: Slowness = lambda _: 1.0
 ) -> Outcomes:
-    """What becomes of these arrivals at one worker, which is idle when the first one comes.
+    """Return the outcomes of these arrivals at one worker, which is idle at first.
 
-    `slowness` is how many times longer everything takes at a moment, in seconds as arrivals have them.
+    `slowness` returns how many times longer everything takes at a time, in seconds as in the arrivals.
     """
     return _Simulation(worker, arrivals, chance, slowness).run()
 
 
 class _Simulation:
-    """The state of one worker, moved from event to event; requests are numbers, in the order in which they arrive."""
+    """The state of one worker, updated by events; requests are numbers in order of arrival."""
 
     def __init__(
         self, worker: WorkerModel, arrivals: Arrivals, chance: np.random.Generator, slowness: Slowness
@@ -104,19 +106,19 @@ class _Simulation:
         self.full: list[float] = worker.full_s[picks].tolist()
         self.latencies = [math.inf] * count
         self.free, self.interval_s = worker.permits, 0.0
-        self.queues: dict[int, deque[int]] = {}  # who waits for a permit, by caller, in the order of their turns
+        self.queues: dict[int, deque[int]] = {}  # requests that wait for a permit, by caller, next caller first
         self.waiting = 0
-        self.granted: dict[int, float] = {}  # who has a permit, and since when
-        self.pool: deque[int] = deque()  # who waits for a thread
+        self.granted: dict[int, float] = {}  # requests with a permit, and the times when these were granted
+        self.pool: deque[int] = deque()  # requests that wait for a thread
         self.idle = worker.cores
-        self.ends: list[tuple[float, int, list[int]]] = []  # a heap: when a thread is ready, and with whom
+        self.ends: list[tuple[float, int, list[int]]] = []  # a heap of times at which threads finish, and the requests
         self.deadlines: deque[tuple[float, int]] = deque()
-        self.inside: dict[int, None] = {}
+        self.admitted: dict[int, None] = {}
         self.busy_s = 0.0
         self.begun = 0
 
     def run(self) -> Outcomes:
-        """Takes every event in its order; a thread that gets ready comes before an arrival of the same moment."""
+        """Process all events in order; a thread that finishes comes before an arrival at the same time."""
         ends, moments, deadlines, number, now = self.ends, [*self.moments, math.inf], self.deadlines, 0, 0.0
         count = len(self.moments)
         while number < count or ends:
@@ -134,13 +136,13 @@ class _Simulation:
         return Outcomes(np.array(self.latencies), min(1.0, self.busy_s / (span_s * self.worker.cores)))
 
     def arrive(self, number: int, now: float) -> None:
-        """Lets a request in or refuses it, and has it ask for a permit."""
+        """Admit or reject a request, and grant or queue its permit."""
         caller = self.callers[number]
         if not self.free and self.predict_wait_s(caller) > self.limit_wait_s():
             return
-        if len(self.inside) >= self.worker.places and not self.evict_for(caller):
+        if len(self.admitted) >= self.worker.places and not self.evict_for(caller):
             return
-        self.inside[number] = None
+        self.admitted[number] = None
         self.deadlines.append((now + self.worker.deadline_s, number))
         if self.free:
             self.free -= 1
@@ -150,7 +152,7 @@ class _Simulation:
         self.waiting += 1
 
     def predict_wait_s(self, caller: int) -> float:
-        """As Admission does: of each other caller's requests only as many come first as this one has."""
+        """Return the predicted wait, as Admission does: with n own requests waiting, n + 1 of each other come first."""
         own = len(self.queues.get(caller, ()))
         if own == 0:
             before = len(self.queues)
@@ -159,15 +161,15 @@ class _Simulation:
         return (before + 1) * self.interval_s
 
     def limit_wait_s(self) -> float:
-        """The longest wait accepted: that for one permit at least, leaving time to use it before the deadline."""
+        """Return the longest wait accepted: at least the wait for one permit, limited by the deadline."""
         hold_s = self.interval_s * self.worker.permits
         return min(max(self.worker.max_wait_s, hold_s), max(0.0, self.worker.deadline_s - hold_s))
 
     def evict_for(self, caller: int) -> bool:
-        """Has the newest request without a permit of the caller with most places make room."""
-        held = Counter(self.callers[number] for number in self.inside)
-        for greedy, most in held.most_common():
-            if most <= held[caller] + 1:
+        """Evict the newest request without a permit of the caller with the most places; return whether one was."""
+        held = Counter(self.callers[number] for number in self.admitted)
+        for greedy, count in held.most_common():
+            if count <= held[caller] + 1:
                 return False
             waiting = self.queues.get(greedy)
             if waiting:
@@ -176,7 +178,7 @@ class _Simulation:
         return False
 
     def grant(self, number: int, now: float) -> None:
-        """Gives a permit, and with it a place in the line for a thread."""
+        """Grant a permit, and queue the request for a thread."""
         self.granted[number] = now
         self.pool.append(number)
         if self.idle:
@@ -184,13 +186,13 @@ class _Simulation:
             self.work(now)
 
     def work(self, now: float) -> None:
-        """Has a thread take a frame, and more if every other thread finds one after that; or idle."""
+        """Let a thread take a frame, and more if enough remain for all other threads; or let it idle."""
         pool, cores = self.pool, self.worker.cores
         while pool:
             jobs = [pool.popleft()]
             while len(jobs) < self.worker.together and len(pool) >= cores:
                 jobs.append(pool.popleft())
-            jobs = [job for job in jobs if job in self.inside]  # the others' deadlines have passed
+            jobs = [job for job in jobs if job in self.admitted]  # the others' deadlines have passed
             if jobs:
                 share = self.load()
                 seconds = sum(self.light[job] + share * (self.full[job] - self.light[job]) for job in jobs)
@@ -202,26 +204,26 @@ class _Simulation:
         self.idle += 1
 
     def load(self) -> float:
-        """0 with one request in the worker, 1 when all cores are busy and another waits."""
-        return min(1.0, (len(self.inside) - 1) / self.worker.cores)
+        """Return the load, from 0 with one request in the worker to 1 with all cores busy and another request."""
+        return min(1.0, (len(self.admitted) - 1) / self.worker.cores)
 
     def finish(self, jobs: list[int], now: float) -> None:
-        """Has the thread take what is next, then answers, then hands the permits on, as the event loop does."""
+        """Let the thread take its next frames, then respond, then release the permits, as the event loop does."""
         worker = self.worker
         self.work(now)
         overhead_s = worker.light_overhead_s + self.load() * (worker.full_overhead_s - worker.light_overhead_s)
         overhead_s *= self.slowness(now)
         for job in jobs:
-            if job not in self.inside:  # its deadline passed
+            if job not in self.admitted:  # its deadline passed
                 continue
             self.latencies[job] = now + overhead_s - self.moments[job]
             interval_s = (now - self.granted.pop(job)) / (worker.permits - self.free)
             self.interval_s += (interval_s - self.interval_s) * (_WEIGHT if self.interval_s else 1)
-            del self.inside[job]
+            del self.admitted[job]
             self.release(now)
 
     def release(self, now: float) -> None:
-        """Hands a permit to the next caller's first request; that caller's others line up behind everybody else's."""
+        """Grant a permit to the next caller's first request; its other requests move behind all other callers."""
         if not self.queues:
             self.free += 1
             return
@@ -234,20 +236,20 @@ class _Simulation:
         self.grant(number, now)
 
     def expire(self, moment: float, number: int) -> None:
-        """Gives up a request at its deadline. A frame in work stays with its thread, and nobody gets it."""
-        if number not in self.inside:
+        """Remove a request at its deadline; a thread that has begun its frame finishes it, without a response."""
+        if number not in self.admitted:
             return
         if number in self.granted:
-            del self.granted[number], self.inside[number]
+            del self.granted[number], self.admitted[number]
             self.release(moment)
         else:
             self.forget(number)
 
     def forget(self, number: int) -> None:
-        """Takes a request out that waits for a permit."""
+        """Remove a request that waits for a permit."""
         queue = self.queues[self.callers[number]]
         queue.remove(number)
         if not queue:
             del self.queues[self.callers[number]]
         self.waiting -= 1
-        del self.inside[number]
+        del self.admitted[number]

@@ -1,4 +1,4 @@
-"""Streams that break off: what came is kept, and the break is told."""
+"""Interrupted streams: the masks made before are kept, and the interruption is reported."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +16,13 @@ from tests.service.tracks.videos import walking, write
 
 @pytest.fixture
 def video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stream that breaks off after a second and a half."""
+    """A stream that is interrupted after a second and a half."""
     read = StreamInput.read
 
     def read_some(self: StreamInput) -> Iterator[Arrival]:
         for arrival in read(self):
             if any(frame.pts_ms >= 1500 for frame in arrival.frames):
-                raise TrackError(f"{self.source}: expected the stream to go on: reset")
+                raise TrackError(f"{self.source}: expected the stream to continue: reset")
             yield arrival
 
     monkeypatch.setattr(StreamInput, "read", read_some)
@@ -36,7 +36,7 @@ def run(video: Path, target: Path, models: Path, *words: Any) -> int:
 def test_the_rendition_ends_with_what_came(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = video.with_name("masks.m3u8")
     assert run(video, target, models, "--segment-s", 1) == 2
-    assert "expected the stream to go on" in capsys.readouterr().err
+    assert "expected the stream to continue" in capsys.readouterr().err
     assert m3u8.load(str(target)).is_endlist
 
 

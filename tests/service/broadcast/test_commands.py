@@ -1,4 +1,4 @@
-"""`danmatte live` and the rendition of `danmatte convert`, as they are typed."""
+"""The command lines of `danmatte live` and of `danmatte convert` to a rendition."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def test_regions_are_asked_for_by_name(video: Path, models: Path, capsys: pytest
 
 
 class Clock:
-    """Stands still unless it is set."""
+    """A clock that stands still until the test sets it."""
 
     now = 0.0
 
@@ -89,12 +89,12 @@ def test_a_mask_that_comes_too_late_is_left_out_and_the_packet_goes_on_time(vide
                 if pts_ms >= late_ms:
                     relay.add(Entry(pts_ms - late_ms, MASK))
             left.append(len(relay._held))
-    assert left == [13]  # half a second of packets, no more
+    assert left == [13]  # only half a second of packets
     assert 20 < relay.masks < 40
 
 
 class Source:
-    """A stream that does what it is told to when it is read."""
+    """A stream that calls a function of the test when it is read."""
 
     source = "pipe:0"
 
@@ -102,7 +102,7 @@ class Source:
         self.read = read
 
     def end(self) -> None:
-        """Nobody hears it."""
+        """Ignore the request to end."""
 
 
 def matte(frame: DecodedFrame) -> Entry:
@@ -138,7 +138,7 @@ def test_a_frame_that_cannot_be_converted_is_told_with_its_stream(video: Path) -
 
 
 class StuckContainer:
-    """An address that takes nothing any more, as its other side has stopped to read."""
+    """An address that accepts no more data, because its receiver has stopped reading."""
 
     def __init__(self, real: object) -> None:
         self.is_asked, self._never, self._real = threading.Event(), threading.Event(), real  # whose streams are used
@@ -152,7 +152,7 @@ class StuckContainer:
 
 
 def stick(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> StuckContainer:
-    """Has a relay pass on to an address that takes nothing."""
+    """Let a relay send to an address that accepts no data."""
     for module in (commands, relay_module):
         monkeypatch.setattr(module, "TIMEOUT_S", 0.3)
     monkeypatch.setattr(commands, "_LEAVE_S", 0.1)
@@ -165,11 +165,11 @@ def test_a_target_that_takes_nothing_is_given_up(video: Path, tmp_path: Path, mo
     with StreamInput(str(video), sleep=lambda _: None) as stream:
         relay = Relay(str(tmp_path / "out.ts"), stream.streams, delay_s=0)
         stick(relay, monkeypatch)
-        says = r"out\.ts: expected the stream to be taken, nothing was for 0\.3 s"
+        says = r"out\.ts: expected the target to accept data, it has not for 0\.3 s"
         with pytest.raises(TrackError, match=says):
             commands.watch_stream(stream, matte, relay.add, relay)
         with pytest.raises(TrackError, match=says):
-            relay.finish()  # nor is the rest waited for
+            relay.finish()  # it doesn't wait for the queued packets either
 
 
 def test_what_waits_is_not_waited_for_at_the_end_where_nobody_takes_it(
@@ -180,7 +180,7 @@ def test_what_waits_is_not_waited_for_at_the_end_where_nobody_takes_it(
         for arrival in stream.read():
             relay.pass_on(arrival.packet)
         stuck = stick(relay, monkeypatch)
-        with pytest.raises(TrackError, match="expected the stream to be taken"):
+        with pytest.raises(TrackError, match="expected the target to accept data"):
             relay.finish()
         assert stuck.is_asked.is_set()
 

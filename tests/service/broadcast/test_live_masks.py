@@ -1,4 +1,4 @@
-"""Masks of a stream while it runs, by an emulated clock."""
+"""Masks of a live stream, with an emulated clock."""
 
 import threading
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ MASK = np.zeros((2, 2), np.bool_)
 
 @dataclass
 class Picture:
-    """Stands in for a decoded frame."""
+    """A fake decoded frame."""
 
     pts_ms: int
 
 
 class EmulatedStream:
-    """A stream of `fps` for some seconds; its clock goes on when frames are waited for, and as masks take time."""
+    """A stream of `fps` for some seconds; its clock advances by waits for frames and by the time of masks."""
 
     def __init__(self, fps: float, seconds: float) -> None:
         self.now, self._fps, self._count, self._next = 0.0, fps, round(fps * seconds), 0
@@ -40,7 +40,7 @@ class EmulatedStream:
 
 
 def run(fps: float, seconds: float, cost_s: float) -> tuple[LiveTally, list[tuple[float, int]]]:
-    """The tally, and when each mask was delivered with its pts."""
+    """Return the tally, and the delivery time and pts of each mask."""
     stream, delivered = EmulatedStream(fps, seconds), list[tuple[float, int]]()
 
     def matte(frame: Picture) -> Entry:
@@ -61,7 +61,7 @@ def test_over_an_hour_the_delay_is_bounded_and_does_not_drift(cost_s: float) -> 
     tally, delivered = run(25, 3600, cost_s)
     assert max(measure_lags(delivered, 0, 3600)) <= 2 * 3 * cost_s + 0.041
     first, last = (np.mean(measure_lags(delivered, *part)) for part in ((60, 360), (3240, 3540)))
-    assert last == pytest.approx(first, abs=0.04)  # within a frame
+    assert last == pytest.approx(first, abs=0.04)  # at most a frame apart
     assert tally.masks + tally.skipped == 25 * 3600
     assert tally.last_ms == 3_599_960
     assert [pts for _, pts in delivered] == sorted({pts for _, pts in delivered})

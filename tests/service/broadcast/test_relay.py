@@ -1,4 +1,4 @@
-"""A stream passed on: its packets as they were, each with its own picture's mask."""
+"""The relay of a stream: unchanged packets, each with its picture's mask."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from tests.service.tracks.videos import walking, write
 
 
 class Received(NamedTuple):
-    """A frame's time, its pixels' sum, and the coverage that its mask states."""
+    """A frame's time, the sum of its pixels, and the coverage that its mask states."""
 
     pts_ms: int
     weight: int
@@ -38,12 +38,12 @@ def read_stream(path: Path) -> list[Received]:
 
 
 def make_mask(pts_ms: int) -> Entry:
-    """A mask that tells which frame it is of."""
+    """Return a mask whose coverage identifies its frame."""
     return Entry(pts_ms, np.zeros((18, 32), np.bool_), coverage=round(pts_ms % 10_000 / 10_000, 4))
 
 
 def relay_video(source: Path, target: Path, *, masks: bool = True, delay_s: float = 1e9) -> int:
-    """Passes a video on, the masks of all frames ready at once; how many went along."""
+    """Relay a video with the masks of all frames ready at once; return the number of masks sent."""
     with StreamInput(str(source), sleep=lambda _: None) as stream:
         with Relay(str(target), stream.streams, delay_s=delay_s) as relay:
             for arrival in stream.read():
@@ -88,7 +88,7 @@ def test_memory_of_masks_that_no_packet_takes_is_bounded(tmp_path: Path) -> None
 
 def test_a_target_that_cannot_be_had_is_said(tmp_path: Path) -> None:
     with StreamInput(str(write(tmp_path / "in.mp4", walking(3)))) as stream:
-        with pytest.raises(TrackError, match="expected a place to send the stream to"):
+        with pytest.raises(TrackError, match="expected a target that accepts the stream"):
             Relay(str(tmp_path / "none/out.ts"), stream.streams)
-        with pytest.raises(TrackError, match="expected a place to send the stream to"):
+        with pytest.raises(TrackError, match="expected a target that accepts the stream"):
             Relay("rtmp://127.0.0.1:9/live/out", stream.streams)

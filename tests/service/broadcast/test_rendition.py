@@ -25,7 +25,7 @@ def make_entry(pts_ms: int) -> Entry:
 
 
 def read_cues(path: Path) -> list[tuple[str, str, np.ndarray]]:
-    """Start, end and mask of each cue."""
+    """Return start, end and mask of each cue."""
     found = re.findall(r"^([\d:.]+) --> ([\d:.]+)\n(.+)\n$", path.read_text(), re.MULTILINE)
     cues = [(start, end, msgspec.json.decode(payload)) for start, end, payload in found]
     return [(start, end, fill_outlines(base64.b64decode(cue["mask"]), SIZE)) for start, end, cue in cues]
@@ -73,7 +73,7 @@ def test_a_mask_across_the_end_of_a_segment_is_in_both(tmp_path: Path) -> None:
 
 
 def run_live(folder: Path, *, seconds: int) -> m3u8.M3U8:
-    """A live rendition that ended after some seconds."""
+    """Write a live rendition that ends after some seconds."""
     rendition = Rendition(folder / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000, window=3))
     for pts_ms in range(0, 1000 * seconds + 1, 100):
         rendition.add(make_entry(pts_ms))
@@ -81,7 +81,7 @@ def run_live(folder: Path, *, seconds: int) -> m3u8.M3U8:
 
 
 def test_numbers_go_on_where_an_earlier_run_left_off(tmp_path: Path) -> None:
-    """Players that stayed would wait for the old number: a sequence never goes back."""
+    """Otherwise, connected players would wait for the old numbers: a media sequence must never decrease."""
     others = ("masks-1-000001.vtt", "masks-12.vtt", "another-000001.vtt", "masks-000001.vtt.bak")
     for name in others:
         (tmp_path / name).write_text("of somebody else")
@@ -148,7 +148,7 @@ def test_nothing_is_no_rendition_and_a_missing_folder_is_said(tmp_path: Path) ->
         Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions()).finish()
     rendition = Rendition(tmp_path / "none/masks.m3u8", HEADER, RenditionOptions())
     rendition.add(make_entry(0))
-    with pytest.raises(TrackError, match="expected a place to write"):
+    with pytest.raises(TrackError, match=r"masks-000000\.vtt: can't be written"):
         rendition.finish()
 
 

@@ -15,7 +15,7 @@ PAYLOADS = [b"{}", b"", bytes(700), bytes(range(256)) * 3, b"\0\0\0\0\1\0\0\2\0\
 
 
 def remux(path: Path, payloads: list[bytes], format_: str) -> io.BytesIO:
-    """The video's packets with a message each, in another container."""
+    """Write the video's packets to another container, each with a message."""
     out = io.BytesIO()
     with av.open(str(path)) as source, av.open(out, "w", format=format_) as target:
         stream = source.streams.video[0]

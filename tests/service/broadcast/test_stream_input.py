@@ -1,4 +1,4 @@
-"""Streams that come in: files here, read as fast as they would be played."""
+"""Incoming streams: here mostly files, read as fast as they would be played."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.service.tracks.videos import walking, write
 
 
 class Clock:
-    """Goes on by what is slept, and a little by itself."""
+    """A clock that advances by each sleep, and a little by itself."""
 
     def __init__(self, slow_s: float = 0.0) -> None:
         self.now, self._slow_s = 100.0, slow_s
@@ -28,7 +28,7 @@ class Clock:
 
 
 def read(path: Path, clock: Clock) -> list[tuple[float, int]]:
-    """When each frame came, and its time."""
+    """Return each frame's arrival and its pts."""
     with StreamInput(str(path), clock, clock.sleep) as stream:
         assert not stream.is_live
         assert stream.shown == Size(180, 320)
@@ -42,7 +42,7 @@ def test_a_file_comes_as_fast_as_it_is_played(tmp_path: Path) -> None:
 
 
 def test_waits_do_not_add_up(tmp_path: Path) -> None:
-    """A sleep that is always late is made up for by the next one."""
+    """If each sleep takes too long, the next one is shorter."""
     found = read(write(tmp_path / "walk.mp4", walking(100)), Clock(slow_s=0.03))
     lags = [now - pts / 1000 for now, pts in found]
     assert max(lags[80:]) == pytest.approx(max(lags[10:30]), abs=0.01)
@@ -78,7 +78,7 @@ def test_what_has_no_pictures_is_refused(tmp_path: Path) -> None:
 
 @contextmanager
 def serve_stream(*answers: bytes, length: int) -> Iterator[str]:
-    """A sender of transport streams: each call gets the next answer, which breaks off before `length`; then none."""
+    """Serve transport streams: each connection gets the next body, cut before `length`; further ones get none."""
     calls = iter(answers)
 
     class Sender(BaseHTTPRequestHandler):
@@ -91,7 +91,7 @@ def serve_stream(*answers: bytes, length: int) -> Iterator[str]:
             self.wfile.write(data or b"")
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sender)
     thread = threading.Thread(target=server.serve_forever)
@@ -116,7 +116,7 @@ def test_a_sender_that_broke_off_is_called_again_and_nothing_comes_twice(tmp_pat
             pts += [frame.pts_ms for frame in arrival.frames]
             dts += [arrival.packet.dts] if arrival.packet.dts is not None else []
     assert stream.reconnects == 1
-    assert len(pts) >= 58  # those that were torn may be lost
+    assert len(pts) >= 58  # frames at the interruption may be lost
     assert pts == sorted(set(pts))
     assert dts == sorted(set(dts))
     assert pts[-1] - pts[0] == 59 * 40
@@ -127,7 +127,7 @@ def test_a_sender_that_stays_away_is_an_error_after_a_while(tmp_path: Path) -> N
     with (
         serve_stream(whole[: len(whole) // 2], length=len(whole)) as address,
         StreamInput(address, clock, clock.sleep, reconnect_s=20) as stream,
-        pytest.raises(TrackError, match="expected the stream to go on"),
+        pytest.raises(TrackError, match="expected the stream to continue"),
     ):
         list(stream.read())
     assert 120 <= clock.now < 125
@@ -152,7 +152,7 @@ def test_pictures_have_the_size_that_they_are_shown_at(tmp_path: Path, rotation:
 
 
 def test_raw_pictures_without_times_come_as_fast_as_they_are_played(tmp_path: Path) -> None:
-    """A camera's raw H.264 has none: they are counted."""
+    """A camera's raw H.264 has no times, so frames are counted."""
     found = read(write(tmp_path / "walk.h264", walking(50)), Clock())
     assert [pts for _, pts in found] == list(range(0, 2000, 40))
     assert found[25][0] == pytest.approx(1, abs=0.2)

@@ -1,4 +1,4 @@
-"""A capacity as `danmatte measure` finds it: one and two cores, and one other kind of frame."""
+"""A capacity as `danmatte measure` writes it: one and two cores, and a second kind of frame."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ JPEG, RAW = FrameKind("jpeg", 1280, 720), FrameKind("nv12", 640, 360)
 
 
 def make_loop(cores: int, connections: int, mean_ms: float, per_s: float, frame: FrameKind = JPEG) -> MeasuredLoop:
-    """A loop whose threads took within 20 % of the mean."""
+    """Return a loop whose thread times are within 20 % of the mean."""
     return MeasuredLoop(
         cores=cores,
         connections=connections,
@@ -26,7 +26,7 @@ def make_loop(cores: int, connections: int, mean_ms: float, per_s: float, frame:
 
 
 def make_capacity(*loops: MeasuredLoop, **settings: object) -> Capacity:
-    """A worker that takes 20 ms a frame alone, 22 when one core is busy, and 24 when two are."""
+    """Return a worker that takes 20 ms a frame alone, 22 ms with one busy core, and 24 ms with two."""
     usual = (
         make_loop(1, 1, 20, 46),
         make_loop(1, 4, 21, 1000 / 22),

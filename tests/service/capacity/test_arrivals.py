@@ -52,7 +52,7 @@ def write_log(file: Path, lines: list[dict[str, object]]) -> Path:
 
 
 def make_lines(count: int, callers: int = 4) -> list[dict[str, object]]:
-    """Posts 100 ms apart, each answered 20 ms later."""
+    """Write a log of posts 100 ms apart, each answered after 20 ms."""
     start = datetime(2026, 11, 30, tzinfo=UTC)
     return [
         {
@@ -67,7 +67,7 @@ def make_lines(count: int, callers: int = 4) -> list[dict[str, object]]:
 
 def test_a_log_tells_when_posts_came_and_not_when_they_were_answered(tmp_path: Path) -> None:
     lines = make_lines(200)
-    lines[10]["total_ms"] = 70.0  # came 50 ms before its neighbours' rhythm
+    lines[10]["total_ms"] = 70.0  # so it arrived 50 ms earlier than the others
     found = read_trace(write_log(tmp_path / "access.jsonl", lines))
     assert np.diff(found.moments_s)[9:11] == pytest.approx([0.05, 0.15], abs=1e-6)
     assert found.per_s == pytest.approx(10)
@@ -128,7 +128,7 @@ def test_logs_that_say_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match=r"none\.jsonl"):
         read_trace(tmp_path / "none.jsonl")
     at_once = [make_lines(1)[0]] * 100
-    with pytest.raises(InvalidParameterError, match="one moment"):
+    with pytest.raises(InvalidParameterError, match="all at the same time"):
         read_trace(write_log(tmp_path / "once.jsonl", at_once))
 
 
@@ -163,6 +163,6 @@ def test_a_heavy_caller_among_many_changes_nothing_for_the_others() -> None:
     recorded = Arrivals(moments[order], np.concatenate([viewers.callers, backend.callers + 40])[order])
     grown = multiply(recorded, 1.5, chance())
     counts = np.bincount(grown.callers)
-    assert sorted(set(counts[counts < 100]) - {0}) == [20]  # whole viewers, each with its 20 frames
+    assert sorted(set(counts[counts < 100]) - {0}) == [20]  # complete viewers, with 20 frames each
     assert (counts == 20).sum() == 60
     assert len(grown.moments_s) == pytest.approx(1.5 * len(recorded.moments_s), rel=0.05)

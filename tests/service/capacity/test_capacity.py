@@ -1,4 +1,4 @@
-"""A capacity file, and the worker that is modelled from it."""
+"""A capacity file, and the worker model made of it."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_a_capacity_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path, text: str) -> None:
     file = tmp_path / "other.json"
     file.write_text(text)
-    with pytest.raises(InvalidParameterError, match=r"other\.json: expected what `danmatte measure` writes"):
+    with pytest.raises(InvalidParameterError, match=r"other\.json: expected a file of `danmatte measure`"):
         Capacity.read(file)
 
 
@@ -50,14 +50,14 @@ def test_a_busy_worker_serves_what_was_measured_and_the_event_loops_time_counts_
     for cores, per_s, loop_s in ((1, 1000 / 22, 0.001), (2, 2000 / 24, 0.001)):
         worker = make_capacity().model_worker(cores)
         assert worker.per_s == pytest.approx(per_s)
-        assert worker.light_s.mean() == pytest.approx(0.020 + loop_s)  # others wait for it
+        assert worker.light_s.mean() == pytest.approx(0.020 + loop_s)  # the event loop delays other requests
         assert worker.light_overhead_s == worker.full_overhead_s == pytest.approx(0.0015 - loop_s)
 
 
 def test_a_worker_is_no_faster_than_where_posts_come_and_go() -> None:
     loops = (make_loop(1, 0, 21, 30), make_loop(1, 4, 19, 50), make_loop(2, 0, 21, 60), make_loop(2, 8, 19, 100))
     worker = make_capacity(*loops).model_worker(2)
-    assert worker.light_s.mean() == pytest.approx(0.022)  # a millisecond is the event loop's
+    assert worker.light_s.mean() == pytest.approx(0.022)  # including a millisecond of the event loop
     assert worker.per_s == pytest.approx(2 / 0.022)
 
 

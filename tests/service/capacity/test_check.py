@@ -1,4 +1,4 @@
-"""Predicted beside measured, against a real server with a toy's graph."""
+"""Predicted and measured figures of a real server with a toy's graph."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_a_server_is_loaded_as_predicted(models: Path) -> None:
     ]
     assert len(told) == 4
     for one in found:
-        assert one.predicted.per_s == one.measured.per_s  # the very same arrivals
+        assert one.predicted.per_s == one.measured.per_s  # for identical arrivals
         assert one.measured.refused_share < 1
         assert one.predicted.p50_ms > 0
 

@@ -1,4 +1,4 @@
-"""`danmatte measure` and `danmatte plan` as they are typed."""
+"""The command lines of `danmatte measure` and `danmatte plan`."""
 
 import json
 from functools import partial
@@ -18,7 +18,7 @@ from tests.service.serving import program
 
 @pytest.fixture(autouse=True)
 def few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulates few requests for a figure, as no test here looks at them."""
+    """Simulate few requests for a figure, because no test here checks the figures."""
     monkeypatch.setattr(commands, "StreamDemand", partial(StreamDemand, requests=400))
 
 
@@ -94,7 +94,7 @@ def test_a_server_that_gives_no_masks_is_told_before_it_is_loaded(
         (["--streams", "5", "--fps", "nan"], "--fps: expected 0.01 to 1000, received nan"),
         (["--streams", "5", "--growth", "-1"], "--growth: expected"),
         (["--streams", "5", "--p99-ms", "0"], "--p99-ms: expected"),
-        (["--streams", "5", "--p99-ms", "1"], "a nearly idle pod keeps to"),
+        (["--streams", "5", "--p99-ms", "1"], "p99 of a nearly idle pod"),
         (["--streams", "5", "--cores-per-machine", "0"], "--cores-per-machine: expected"),
         (["--streams", "5", "--price-per-core-hour", "-1"], "--price-per-core-hour: expected"),
         (["--streams", "5", "--frame", "png:1x1"], "expected one that was measured"),

@@ -1,4 +1,4 @@
-"""Loads that are multiplied and spread over pods."""
+"""Loads that are multiplied, and distributed over pods."""
 
 import numpy as np
 import pytest

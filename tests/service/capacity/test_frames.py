@@ -1,4 +1,4 @@
-"""What a measurement posts is what the service decodes."""
+"""The service decodes the frames that a measurement posts."""
 
 from pathlib import Path
 

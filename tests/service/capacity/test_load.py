@@ -1,4 +1,4 @@
-"""The load generator against a server that the test holds up: nothing is sent late because an answer is."""
+"""The load generator with a server that the test delays: late responses don't delay further posts."""
 
 import asyncio
 import time
@@ -47,7 +47,7 @@ async def test_an_open_loop_sends_on_while_the_server_answers_nobody() -> None:
 
     server = await start(hold)
     run = asyncio.create_task(run_open(make_target(server), np.linspace(0, 0.05, 20)))
-    for _ in range(20):  # all are there before the first is answered
+    for _ in range(20):  # all posts have arrived before the first response
         await asyncio.wait_for(arrived.acquire(), 20)
     release.set()
     replies = await run
@@ -62,7 +62,7 @@ async def test_latency_counts_from_when_a_post_was_due() -> None:
         return web.Response()
 
     server = await start(answer)
-    overdue = np.array([-5.0, -3.0, 0.0])  # as if the generator hadn't had the CPU
+    overdue = np.array([-5.0, -3.0, 0.0])  # as if the generator hadn't got the CPU in time
     replies = await run_open(make_target(server), overdue)
     await server.close()
     assert replies[0].latency_s >= 5

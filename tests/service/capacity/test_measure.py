@@ -1,4 +1,4 @@
-"""Measuring a real server: a process of its own, with a toy's graph."""
+"""Measurement of a real server in a separate process, with a toy's graph."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Plans hold what they promise: the simulation of what was planned keeps to the limit, and one step more doesn't."""
+"""Plans are correct: the planned load meets the requirement in the simulation, and the next larger one doesn't."""
 
 import re
 
@@ -95,7 +95,9 @@ def test_no_spare_machine_means_none(capacity: Capacity, plan: Plan) -> None:
 
 
 def test_an_impossible_limit_says_what_is_possible(capacity: Capacity) -> None:
-    with pytest.raises(InvalidParameterError, match=r"--p99-ms: expected what a nearly idle pod keeps to, 2\d ms"):
+    with pytest.raises(
+        InvalidParameterError, match=r"--p99-ms: expected at least the p99 of a nearly idle pod, 2\d ms"
+    ):
         make_plan(capacity, STREAMS, Requirement(0.01), Cluster(4))
 
 

@@ -1,4 +1,4 @@
-"""A plan as text, curve and chart values."""
+"""Output of a plan as text, curve and chart values."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The simulated worker keeps to the tables of queueing theory, and to the service's own admission."""
+"""The simulated worker agrees with queueing theory, and with the service's real admission."""
 
 import math
 
@@ -16,19 +16,19 @@ FOR_EVER = 10**9
 
 
 def make_worker(cores: int, seconds: Seconds = FIXED, **limits: float) -> WorkerModel:
-    """A worker without limits, that takes one frame at once; its times don't depend on the load."""
+    """Return a worker without limits and without pairs of frames, whose times don't depend on the load."""
     free = {"permits": FOR_EVER, "places": FOR_EVER, "max_wait_s": 0, "deadline_s": FOR_EVER, "together": 1}
     return WorkerModel(cores=cores, light_s=seconds, full_s=seconds, **{**free, **limits})
 
 
 def draw_poisson(rate: float, count: int, seed: int, callers: int = 1) -> Arrivals:
-    """Arrivals at random moments, of random callers."""
+    """Return arrivals at random times, of random callers."""
     chance = np.random.default_rng(seed)
     return Arrivals(np.cumsum(chance.exponential(1 / rate, count)), chance.integers(0, callers, count))
 
 
 def compute_erlang_c(cores: int, load: float) -> float:
-    """The chance to wait in M/M/c; `load` is the offered load in erlangs (Erlang 1917)."""
+    """Return the probability of waiting in M/M/c; `load` is the offered load in erlangs (Erlang 1917)."""
     blocked = 1.0
     for number in range(1, cores + 1):  # Erlang B by its recursion
         blocked = load * blocked / (number + load * blocked)
@@ -36,10 +36,10 @@ def compute_erlang_c(cores: int, load: float) -> float:
 
 
 def solve_constant_service(cores: int, load: float) -> float:
-    """The mean wait in M/D/c, in service times (Crommelin 1932).
+    """Return the mean wait in M/D/c, in service times (Crommelin 1932).
 
-    Whoever is in service now has left one service time later, and those who come meanwhile are a Poisson number: a
-    Markov chain of the number inside, whose stationary mean gives the wait by Little's law.
+    After one service time, all requests now in service have left, and a Poisson number has arrived. The number of
+    requests is thus a Markov chain, whose stationary mean gives the wait by Little's law.
     """
     size = 400
     ranks = np.arange(size)
@@ -81,16 +81,16 @@ def test_waits_for_constant_service_are_those_of_the_tables(cores: int, busy: fl
 def test_all_tables(cores: int, busy: float) -> None:
     random = compute_erlang_c(cores, cores * busy) / (cores * (1 - busy))
     constant = solve_constant_service(cores, cores * busy)
-    # a few long runs: a mean wait is known only as well as the count of busy periods allows
+    # a few long runs, because the accuracy of a mean wait depends on the number of busy periods
     assert measure_wait(cores, busy, EXPONENTIAL, 20) == pytest.approx(random, rel=0.02, abs=0.002)
     assert measure_wait(cores, busy, FIXED, 8) == pytest.approx(constant, rel=0.02, abs=0.002)
 
 
 def measure_wait(cores: int, busy: float, seconds: Seconds, runs: int) -> float:
-    """The mean wait in a simulation of 100,000 requests a run, corrected for how busy the draw made the cores.
+    """Return the mean wait in simulations of 100,000 requests each, with exactly the requested load.
 
-    The wait beyond the service depends steeply on the load, and a draw's load strays; setting each run's gaps to
-    the mean that was asked for takes that out.
+    The wait depends strongly on the load, and the load of random arrivals varies. The arrivals of each run are
+    therefore scaled to the requested mean rate.
     """
     waits = []
     for seed in range(runs):
@@ -125,7 +125,7 @@ def test_every_request_fares_as_with_the_services_own_admission(crowd: str, monk
         together=limits.together,
     )
     arrivals = draw_poisson(rate, 3000, 5, callers)
-    arrivals.callers[arrivals.callers > 1] //= 2  # some send more than others
+    arrivals.callers[arrivals.callers > 1] //= 2  # so that some callers send more than others
     seconds = quantiles[np.random.default_rng(6).integers(0, 101, 3000)]
     simulated = simulate(worker, arrivals, np.random.default_rng(6))
     real = serve(worker, arrivals, seconds, monkeypatch)
@@ -141,7 +141,7 @@ def test_frames_alone_are_fast_and_those_in_company_slow() -> None:
     at_once = Arrivals(np.zeros(10), np.zeros(10, dtype=int))
     assert simulate(worker, far_apart, np.random.default_rng(0)).latencies_s == pytest.approx(1.1)
     found = simulate(worker, at_once, np.random.default_rng(0)).latencies_s
-    # the first has its thread alone, so does the second with half a load; then both threads take pairs
+    # the first two get a thread each, the second at half load; then both threads take pairs
     assert found[:2] == pytest.approx([1 + 0.3, 1.5 + 0.3], abs=0.15)
     assert found[-1] > 8
 

@@ -1,4 +1,4 @@
-"""The service's own admission on a clock that jumps from event to event, with threads that only let time pass."""
+"""The service's real admission with a virtual clock that jumps to the next event, and simulated threads."""
 
 import asyncio
 import math
@@ -17,7 +17,7 @@ from danmatte.telemetry.timing import Timing
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Waits for nothing: where a real loop would sleep, its clock moves on."""
+    """An event loop that never sleeps: it advances its clock instead."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,7 +38,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class SleepingThreads:
-    """The rules of the service's thread pool, with sleep for work: the next job, and another if enough wait."""
+    """A fake of the service's thread pool with its rules for pairs of jobs; a job is a sleep."""
 
     def __init__(self, worker: WorkerModel) -> None:
         self._worker, self._jobs = worker, asyncio.Queue[tuple[float, asyncio.Future[None]]]()
@@ -66,7 +66,7 @@ class SleepingThreads:
 
 
 def serve(worker: WorkerModel, arrivals: Arrivals, seconds: Seconds, patch: pytest.MonkeyPatch) -> Seconds:
-    """Each request's time until its answer, infinite where it was refused or gave up; `seconds` are for its thread."""
+    """Return each request's latency, infinite if it was rejected or timed out; `seconds` are its times in a thread."""
     loop = VirtualLoop()
     patch.setattr(real, "time", SimpleNamespace(monotonic=loop.time))
     admission = real.Admission(
