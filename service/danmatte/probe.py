@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from danmatte.settings import Settings
 
-_PATIENCE_S = 10.0
+_TIMEOUT_S = 10.0
 _PATH = "/v2/health/ready"
 
 
@@ -30,7 +30,7 @@ def is_ready(settings: Settings, url: str = "") -> bool:
 
 def _ask(host: str, port: int, path: str, *, tls: bool) -> bytes:
     """Return the status code of the response, empty if it isn't HTTP; raises OSError and ValueError."""
-    with socket.create_connection((host, port), timeout=_PATIENCE_S) as plain:
+    with socket.create_connection((host, port), timeout=_TIMEOUT_S) as plain:
         name = f"[{host}]" if ":" in host else host
         request = f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode()
         if not tls:

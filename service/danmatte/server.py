@@ -78,7 +78,7 @@ async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
             app[LIVE].end_all()
             if not await app[ADMISSION].drain(settings.drain_s):
                 log.warning("some requests were not answered within %g s", settings.drain_s)
-            runner.hurry(max(_CLOSING_S, until - loop.time()))
+            runner.limit_shutdown(max(_CLOSING_S, until - loop.time()))
 
 
 async def _leave(admission: Admission, grace_s: float, stop: asyncio.Event) -> None:

@@ -213,7 +213,7 @@ class _WorkerSlot:
             try:
                 async with asyncio.timeout(self._settings.silence_s / _MISSES if limited else None):
                     await wait_readable(line.fileno())
-                said, misses = line.recv(), 0
+                message, misses = line.recv(), 0
             except TimeoutError:
                 misses += not line.poll() and not self._supervisor.stop.is_set()
                 if misses == _MISSES:
@@ -223,15 +223,15 @@ class _WorkerSlot:
                 continue
             except (EOFError, OSError):
                 return False
-            if said == ALIVE:
+            if message == ALIVE:
                 continue
-            if said == CHANGED:
+            if message == CHANGED:
                 self._supervisor.send(signal.SIGHUP, but=self)
-            elif said == READY:
+            elif message == READY:
                 self.ready = True
                 self._supervisor.announce()
             else:
-                self._supervisor.note_failure(said)
+                self._supervisor.note_failure(message)
                 return True
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from danmatte.api.delivery import deliver
 from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
 from danmatte.api.multipart import FormPart, PartAnswer, answer_parts, split_parts
-from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_operation, describe_query
+from danmatte.api.openapi.operations import DEADLINE_HEADER, describe_json, describe_operation, describe_query
 from danmatte.api.protocol import HttpProtocol
 from danmatte.codecs import Decoder, Encoder
 from danmatte.errors import DeadlineError, InvalidParameterError
@@ -52,7 +52,7 @@ class MattesRoutes(HttpProtocol):
             }
         }
         masks["multipart/mixed"] = {"schema": {"description": "a mask or an error for each part, in the same order"}}
-        parameters = [*describe_parameters(models), describe_query(PTS), PATIENCE]
+        parameters = [*describe_parameters(models), describe_query(PTS), DEADLINE_HEADER]
         post = describe_operation("mattes", "The person mask of a frame", masks, parameters)
         listing = describe_operation("mattes", "Models, their versions and states", describe_json("Models"))
         return {
@@ -69,20 +69,20 @@ class MattesRoutes(HttpProtocol):
         timing = http[TIMING] = Timing()
         query = Query(http.query, (*PARAMETERS, PTS))
         pts = query[PTS]
-        asked = MaskQuery.read(http, query)
+        mask_query = MaskQuery.read(http, query)
         if http.content_type == "multipart/form-data":
-            return await self._post_several(http, asked, pts)
+            return await self._post_several(http, mask_query, pts)
         media_type = http.content_type if "Content-Type" in http.headers else ""
-        declared = asked.declare_size(media_type)
+        declared = mask_query.declare_size(media_type)
         async with self._requests.open(identify_caller(http)) as request:
 
             async def make_matte() -> tuple[bytes, dict[str, str]]:
                 # A separate function, so that picture and pixels are freed before the mask is sent.
                 body = await read_body(http, self._settings.upload_s, "a picture", request.hold)
-                wanted = MaskRequest(body, asked.options, media_type, declared)
-                matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
+                wanted = MaskRequest(body, mask_query.options, media_type, declared)
+                matte = await request.matte(wanted, mask_query.selector, timing, read_timeout_s(http.headers))
                 request.release(len(body))
-                return matte.body, _describe(matte, asked, timing)
+                return matte.body, _describe(matte, mask_query, timing)
 
             mask, headers = await make_matte()
             return await deliver(http, request, mask, headers | _echo(pts))
@@ -91,12 +91,12 @@ class MattesRoutes(HttpProtocol):
         """List every model with its versions, and the reason if one isn't served."""
         return web.json_response({"models": msgspec.to_builtins(self._requests.repository.list_models())})
 
-    async def _post_several(self, http: web.Request, asked: MaskQuery, pts: str) -> web.StreamResponse:
+    async def _post_several(self, http: web.Request, mask_query: MaskQuery, pts: str) -> web.StreamResponse:
         if pts:
             raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
         async with self._requests.open(identify_caller(http)) as request:
             data = await read_body(http, self._settings.upload_s, "pictures", request.hold)
-            form = _Form(http, request, asked, read_timeout_s(http.headers) or math.inf)
+            form = _Form(http, request, mask_query, read_timeout_s(http.headers) or math.inf)
             parts = await asyncio.to_thread(split_parts, data, http.headers["Content-Type"])
             del data
             wants_parts = "multipart/" in http.headers.get("Accept", "")
@@ -118,7 +118,7 @@ class _Form:
 
     http: web.Request
     request: Request
-    asked: MaskQuery
+    mask_query: MaskQuery
     limit_s: float
     began: float = field(default_factory=time.monotonic)
     timings: list[Timing] = field(default_factory=list)
@@ -129,17 +129,17 @@ class _Form:
 
 async def _answer(form: _Form, part: FormPart) -> PartAnswer:
     """Return a part's mask, or its error."""
-    timing, asked = Timing(), form.asked
+    timing, mask_query = Timing(), form.mask_query
     form.timings.append(timing)
     try:
         part.check()
-        wanted = MaskRequest(part.body, asked.options, part.media_type, asked.declare_size(part.media_type))
+        wanted = MaskRequest(part.body, mask_query.options, part.media_type, mask_query.declare_size(part.media_type))
         left_s = form.began + form.limit_s - time.monotonic()
         if left_s <= 0:
             raise DeadlineError(f"no answer within {form.limit_s:g} s")
-        matte = await form.request.matte(wanted, asked.selector, timing, left_s)
+        matte = await form.request.matte(wanted, mask_query.selector, timing, left_s)
         form.request.hold(len(matte.body))
-        return PartAnswer(200, _describe(matte, asked, timing) | _name(part.name), matte.body)
+        return PartAnswer(200, _describe(matte, mask_query, timing) | _name(part.name), matte.body)
     except Exception as error:  # noqa: BLE001 - an error of one part must not affect the others
         refusal = describe_error(form.http, error)
         form.http[PART_CODES].append(refusal["code"])
@@ -147,9 +147,9 @@ async def _answer(form: _Form, part: FormPart) -> PartAnswer:
         return PartAnswer(refusal["status"], headers, json.dumps(refusal).encode())
 
 
-def _describe(matte: Matte, asked: MaskQuery, timing: Timing) -> dict[str, str]:
+def _describe(matte: Matte, mask_query: MaskQuery, timing: Timing) -> dict[str, str]:
     return {
-        "Content-Type": Encoder.registered[asked.options.format].media_type,
+        "Content-Type": Encoder.registered[mask_query.options.format].media_type,
         "X-Model-Version": str(matte.version),
         "X-Models": ", ".join(matte.versions),
         "X-Person-Coverage": f"{matte.mask.coverage:.4f}",

@@ -48,7 +48,7 @@ class _Session:
 
     http: web.Request
     request: Request
-    asked: MaskQuery
+    mask_query: MaskQuery
     stabiliser: LiveStabiliser | None
 
 
@@ -90,18 +90,18 @@ class StreamRoutes(HttpProtocol):
             raise RequestError("/v1/stream: expected the upgrade to a WebSocket, version 13")
         self._origins.check_upgrade(http)
         query = Query(http.query, (*PARAMETERS, STABILISE))
-        asked = MaskQuery.read(http, query)
-        self._requests.check(asked.options)
+        mask_query = MaskQuery.read(http, query)
+        self._requests.check(mask_query.options)
         caller = identify_caller(http)
         request = self._requests.open(caller, long_lived=True)
-        session = _Session(http, request, asked, LiveStabiliser() if query[STABILISE] else None)
+        session = _Session(http, request, mask_query, LiveStabiliser() if query[STABILISE] else None)
         # A stabilised mask depends on the previous one, so frames are computed one at a time.
         limits = self._limits._replace(in_work=1) if session.stabiliser else self._limits
         connection = Connection(socket, request, partial(self._answer, session), limits)
         with self._requests.live.open(caller, connection.leave, find_identity(http).is_valid) as call:
             async with request:
                 async with request.deadline():
-                    await request.find(asked.selector)
+                    await request.find(mask_query.selector)
                 await socket.prepare(http)
                 try:
                     ending = await connection.run(call.note_use)
@@ -135,10 +135,10 @@ class StreamRoutes(HttpProtocol):
 
 
 async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
-    asked, declared = session.asked, Size(offer.size[1], offer.size[0]) if offer.picture else None
-    wanted = MaskRequest(offer.body, asked.options, _MEDIA_TYPES[offer.picture], declared)
+    mask_query, declared = session.mask_query, Size(offer.size[1], offer.size[0]) if offer.picture else None
+    wanted = MaskRequest(offer.body, mask_query.options, _MEDIA_TYPES[offer.picture], declared)
     moment = session.stabiliser.expect(offer.pts) if session.stabiliser else None
-    matte: Matte = await session.request.matte(wanted, asked.selector, timing, stabilise=moment)
+    matte: Matte = await session.request.matte(wanted, mask_query.selector, timing, stabilise=moment)
     height, width = matte.mask.size
     if max(height, width) > _MAX_SIDE:
         raise PictureTooLargeError(f"picture: expected sides up to {_MAX_SIDE}, received {matte.mask.size}")

@@ -56,18 +56,18 @@ def read_certificate(settings: Settings) -> Certificate | None:
     return Certificate(settings.tls_certificate, settings.tls_key) if settings.tls_certificate else None
 
 
-def _calm_accepting() -> None:
+def _limit_accept_errors() -> None:
     """Limit the error about missing file descriptors to one log line a second.
 
     asyncio logs it for every pending connection.
     """
-    loop, said = asyncio.get_running_loop(), [-math.inf]
+    loop, logged_at = asyncio.get_running_loop(), [-math.inf]
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if "socket" not in context or not isinstance(context.get("exception"), OSError):
             loop.default_exception_handler(context)
-        elif loop.time() - said[0] > 1:
-            said[0] = loop.time()
+        elif loop.time() - logged_at[0] > 1:
+            logged_at[0] = loop.time()
             log.error("can't accept connections: %s", context["exception"])
 
     loop.set_exception_handler(handle)
@@ -104,7 +104,7 @@ async def listen(app: web.Application, settings: Settings, listener: socket.sock
             if settings.workers > 1 and runner.server:
                 await until_end.enter_async_context(share(listener, runner.server, tls))
             else:
-                _calm_accepting()
+                _limit_accept_errors()
                 await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=tls).start()
             yield runner
     finally:

@@ -25,7 +25,7 @@ class Runner(web.AppRunner):
     aiohttp responds to those in plain text, and has no hook to change that.
     """
 
-    def hurry(self, left_s: float) -> None:
+    def limit_shutdown(self, left_s: float) -> None:
         """Limit the time for closing to this many seconds."""
         # aiohttp waits for this timeout twice: for handlers to end, and again after it has cancelled them.
         self._shutdown_timeout = max(0.0, left_s) / 2

@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-from danmatte.http.listener import _calm_accepting
+from danmatte.http.listener import _limit_accept_errors
 
 
 async def test_a_lack_of_descriptors_is_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     loop = asyncio.get_running_loop()
-    _calm_accepting()
+    _limit_accept_errors()
     with socket.socket() as listener, caplog.at_level(logging.ERROR):
         for _ in range(100):
             context = {"message": "no", "exception": OSError(24, "Too many open files"), "socket": listener}
@@ -21,7 +21,7 @@ async def test_a_lack_of_descriptors_is_said_once_a_second(caplog: pytest.LogCap
 
 
 async def test_whatever_else_goes_wrong_is_said_as_before(caplog: pytest.LogCaptureFixture) -> None:
-    _calm_accepting()
+    _limit_accept_errors()
     with caplog.at_level(logging.ERROR):
         asyncio.get_running_loop().call_exception_handler({"message": "something else"})
     assert "something else" in caplog.text

@@ -41,10 +41,10 @@ def read_timeout_s(request: Any, remaining_s: float | None) -> float | None:
     None means no limit. Raises TensorError.
     """
     given = request.parameters.get("timeout")
-    asked = (given.int64_param or given.uint64_param) if given is not None else 0
-    if asked < 0:
-        raise TensorError(f"parameters: timeout: expected microseconds, received {asked}")
-    limits = [limit for limit in (asked / 1e6 or None, remaining_s) if limit is not None]
+    timeout_us = (given.int64_param or given.uint64_param) if given is not None else 0
+    if timeout_us < 0:
+        raise TensorError(f"parameters: timeout: expected microseconds, received {timeout_us}")
+    limits = [limit for limit in (timeout_us / 1e6 or None, remaining_s) if limit is not None]
     return max(min(limits), 1e-3) if limits else None
 
 

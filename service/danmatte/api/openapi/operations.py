@@ -9,7 +9,7 @@ from danmatte.http.query import DEADLINE, Parameter
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 _MODEL: Final[Schema] = {"type": "string", "pattern": f"^{_NAME}$"}
 _VERSION: Final[Schema] = {"type": "string", "pattern": "^[1-9][0-9]{0,14}$"}
-PATIENCE: Final[Schema] = {
+DEADLINE_HEADER: Final[Schema] = {
     "in": "header",
     "name": DEADLINE,
     "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},

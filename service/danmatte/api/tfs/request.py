@@ -43,15 +43,15 @@ def read_request(body: bytes, manifest: Manifest) -> tuple[InferRequest, bool]:
     Raises BodyError and TensorError.
     """
     try:
-        asked = msgspec.json.decode(body, type=_PredictBody)
+        parsed = msgspec.json.decode(body, type=_PredictBody)
     except RecursionError as error:
         raise BodyError("body: expected JSON of a predict request, received JSON that is nested too deeply") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(f"body: expected JSON of a predict request: {error}") from error
-    rows, columns = bytes(asked.instances).strip(), bytes(asked.inputs).strip()
+    rows, columns = bytes(parsed.instances).strip(), bytes(parsed.inputs).strip()
     if bool(rows) == bool(columns):
         raise BodyError(f"body: expected instances or inputs, received {'both' if rows else 'neither'}")
-    signature = asked.signature_name or "serving_default"
+    signature = parsed.signature_name or "serving_default"
     if signature not in list_signatures(manifest):
         raise TensorError(
             f"signature_name: unknown {brief(signature)}{did_you_mean(signature, list_signatures(manifest))}"

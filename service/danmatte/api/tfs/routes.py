@@ -12,7 +12,7 @@ from aiohttp import web
 from danmatte.api import json_arrays
 from danmatte.api.catalogue import Catalogue
 from danmatte.api.delivery import deliver
-from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_operation, list_model_paths
+from danmatte.api.openapi.operations import DEADLINE_HEADER, describe_json, describe_operation, list_model_paths
 from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.tfs.request import read_request
 from danmatte.contract.manifest import Manifest
@@ -60,7 +60,7 @@ class TfsRoutes(HttpProtocol):
             found[path] = {"get": describe_operation("tfs", "States of the model's versions", states, where)}
             found[f"{path}/metadata"] = {"get": describe_operation("tfs", "Signatures of the model", signatures, where)}
             summary = "Inference: predictions for rows, outputs for columns"
-            predict = describe_operation("tfs", summary, describe_json("Predictions"), [*where, PATIENCE])
+            predict = describe_operation("tfs", summary, describe_json("Predictions"), [*where, DEADLINE_HEADER])
             found[f"{path}:predict"] = {"post": predict | body}
         return found
 
@@ -82,14 +82,14 @@ class TfsRoutes(HttpProtocol):
     async def predict(self, http: web.Request) -> web.StreamResponse:
         """Return predictions for rows, or outputs for columns; a missed deadline is 504, as in TensorFlow Serving."""
         timing = http[TIMING] = Timing()
-        selector, patience_s = _select(http), read_timeout_s(http.headers)
+        selector, timeout_s = _select(http), read_timeout_s(http.headers)
         try:
             async with self._requests.open(identify_caller(http)) as request:
 
                 async def answer() -> bytes:
                     data = await read_body(http, self._settings.upload_s, "a predict request", request.hold)
-                    async with request.deadline(patience_s):
-                        answered = await _predict(request, data, selector, timing, patience_s)
+                    async with request.deadline(timeout_s):
+                        answered = await _predict(request, data, selector, timing, timeout_s)
                     request.release(len(data))
                     return answered
 

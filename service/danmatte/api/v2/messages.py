@@ -86,7 +86,7 @@ def read_request(body: bytes, length: int) -> V2Request:
     """Parse a body with `length` bytes of JSON; slow for megabytes of JSON. Raises BodyError and TensorError."""
     view = memoryview(body)
     try:
-        asked = msgspec.json.decode(view[:length], type=_InferBody)
+        parsed = msgspec.json.decode(view[:length], type=_InferBody)
     except RecursionError as error:
         raise BodyError(
             "body: expected JSON of an inference request, received JSON that is nested too deeply"
@@ -94,7 +94,7 @@ def read_request(body: bytes, length: int) -> V2Request:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(f"body: expected JSON of an inference request: {error}") from error
     tensors, start = [], length
-    for given in asked.inputs:
+    for given in parsed.inputs:
         size = _read_size(given)
         if size is not None and size > len(body) - start:
             raise TensorError(f"{brief(given.name)}: expected {size} bytes, received {len(body) - start}")
@@ -107,9 +107,9 @@ def read_request(body: bytes, length: int) -> V2Request:
     if start != len(body):
         raise BodyError(f"body: expected {start} bytes, received {len(body)}")
     return V2Request(
-        InferRequest(tuple(tensors), tuple(output.name for output in asked.outputs or ())),
-        _read_answer_options(asked),
-        _read_timeout_s(asked.parameters or {}),
+        InferRequest(tuple(tensors), tuple(output.name for output in parsed.outputs or ())),
+        _read_answer_options(parsed),
+        _read_timeout_s(parsed.parameters or {}),
     )
 
 
@@ -172,9 +172,9 @@ def _decode_elements(given: _InputBody, shape: tuple[int, ...]) -> list[bytes]:
     return elements
 
 
-def _read_answer_options(asked: _InferBody) -> AnswerOptions:
+def _read_answer_options(parsed: _InferBody) -> AnswerOptions:
     each = []
-    for output in asked.outputs or ():
+    for output in parsed.outputs or ():
         parameters = output.parameters or {}
         if parameters.get("classification"):
             raise TensorError(f"{brief(output.name)}: classification isn't supported")
@@ -182,7 +182,7 @@ def _read_answer_options(asked: _InferBody) -> AnswerOptions:
             raise TensorError(f"{brief(output.name)}: shared memory isn't supported")
         if "binary_data" in parameters:
             each.append((output.name, _read_flag(parameters, "binary_data")))
-    return AnswerOptions(asked.id or "", _read_flag(asked.parameters or {}, "binary_data_output"), tuple(each))
+    return AnswerOptions(parsed.id or "", _read_flag(parsed.parameters or {}, "binary_data_output"), tuple(each))
 
 
 def _read_flag(parameters: _Parameters, name: str) -> bool:

@@ -14,7 +14,7 @@ from danmatte.api import metadata
 from danmatte.api.catalogue import Catalogue
 from danmatte.api.delivery import deliver
 from danmatte.api.openapi.operations import (
-    PATIENCE,
+    DEADLINE_HEADER,
     describe_json,
     describe_operation,
     describe_readiness,
@@ -75,7 +75,7 @@ class V2Routes(HttpProtocol):
                 found[path + rest] = {"get": describe_operation("v2", summary, describe_json(schema), where)}
             found[f"{path}/ready"] = {"get": describe_readiness("v2", "Readiness of the model", where)}
             content = describe_json("InferAnswer") | binary
-            infer = describe_operation("v2", "Inference on tensors", content, [*where, _LENGTH, PATIENCE])
+            infer = describe_operation("v2", "Inference on tensors", content, [*where, _LENGTH, DEADLINE_HEADER])
             found[f"{path}/infer"] = {"post": infer | {"requestBody": body}}
         return found
 
@@ -120,18 +120,18 @@ class V2Routes(HttpProtocol):
     async def infer(self, http: web.Request) -> web.StreamResponse:
         """Run inference on tensors, and return the output tensors."""
         timing = http[TIMING] = Timing()
-        selector, patience_s = _select(http), read_timeout_s(http.headers)
+        selector, timeout_s = _select(http), read_timeout_s(http.headers)
         async with self._requests.open(identify_caller(http)) as request:
 
             async def answer() -> tuple[bytes, int | None]:
                 # A separate function, so that body and tensors are freed before the response is sent.
                 data = await read_body(http, self._settings.upload_s, "an inference request", request.hold)
-                async with request.deadline(patience_s):  # parsing and writing megabytes of JSON may be slow, too
-                    asked, version = await _read(data, http, request, selector)
-                    served, outputs = await request.infer(asked.wanted, version, timing, asked.timeout_s or patience_s)
+                async with request.deadline(timeout_s):  # parsing and writing megabytes of JSON may be slow, too
+                    parsed, version = await _read(data, http, request, selector)
+                    served, outputs = await request.infer(parsed.wanted, version, timing, parsed.timeout_s or timeout_s)
                     with timing.phase("encode"):
-                        in_json = not all(asked.answer.is_binary(tensor.name) for tensor in outputs)
-                        write = partial(write_answer, served.manifest, outputs, asked.answer)
+                        in_json = not all(parsed.answer.is_binary(tensor.name) for tensor in outputs)
+                        write = partial(write_answer, served.manifest, outputs, parsed.answer)
                         answered = await asyncio.to_thread(write) if in_json else write()
                 request.release(len(data))
                 return answered
