@@ -21,7 +21,7 @@ def parse_address(text: str) -> Address | None:
 def find_network(address: str) -> str:
     """Return the key by which an address is counted: a public IPv6 address's /64 network, otherwise the address itself.
 
-    Every IPv6 connection has at least a /64 network (RFC 6177), and may use a different address of it for each request.
+    Every IPv6 subscriber has at least a /64 network (RFC 6177), and may use a different address of it for each request.
     In private networks, such as a cluster's, each address belongs to one machine. Invalid addresses are returned
     unchanged.
     """

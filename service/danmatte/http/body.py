@@ -15,9 +15,9 @@ CODINGS: Final = "expected gzip, deflate or identity"
 async def read_body(request: web.Request, upload_s: float, expected: str, hold: Callable[[int], None]) -> bytes:
     """Read the body and decompress it; its maximum size is the application's `client_max_size`.
 
-    `hold` is called with the number of bytes to count as held in memory: before they are received if the length is
-    known, otherwise as they arrive. It may raise. Raises MediaTypeError for an unsupported content encoding,
-    BodyTimeoutError, BodyTooLargeError, and BodyError for an empty or incomplete body.
+    `hold` is called with the number of bytes to count as held in memory: before they are received if possible,
+    otherwise as they arrive. It may raise. Raises MediaTypeError for an unsupported content encoding, BodyTimeoutError,
+    BodyTooLargeError, and BodyError for an empty or incomplete body.
     """
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.strip().lower() not in ("gzip", "deflate", "identity"):
