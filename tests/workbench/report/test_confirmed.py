@@ -52,7 +52,10 @@ def test_a_run_from_before_there_were_confirmations_has_no_such_part(tmp_path: P
 def test_the_page_tells_both_figures_and_where_most_is_lost(tmp_path: Path) -> None:
     run_page.write_report(rundir.write(tmp_path))
     text = (tmp_path / run_page.REPORT).read_text("utf-8")
-    assert "that were not used to choose it (0.12 points when it was chosen); most in coco: 0.61 points" in text
+    assert (
+        "not used to choose it (0.12 points when it was chosen), against the true masks; most in coco: 0.61 points"
+        in text
+    )
     assert "Chosen and confirmed" in text
     assert "80 frames chose the winner, 166 others confirmed it" in text
 

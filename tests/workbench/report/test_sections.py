@@ -302,7 +302,8 @@ def summarise(run: RunRecord, **figures: Figure | None) -> str:
 
 def test_a_gain_is_said_to_be_one() -> None:
     words = summarise(rundir.read(), iou_drop=Figure(-0.25, -0.5, 0.125, "points", 9))
-    assert "It gains 0.25 points of IoU [lost: −0.50 … 0.12] on 166 frames, against the true masks" in words
+    assert "It gains 0.25 points of IoU [lost: −0.50 … 0.12] on 166 frames that were not used to choose it" in words
+    assert words.partition(";")[0].endswith(" (0.12 points when it was chosen), against the true masks")
 
 
 def test_a_loss_is_told_with_the_frames_that_tell_it() -> None:
@@ -313,6 +314,17 @@ def test_a_loss_is_told_with_the_frames_that_tell_it() -> None:
     assert run_page.count_frames(run, unconfirmed) == 80
     older = structs.replace(run, data=structs.replace(run.data, choosing_frames=0))
     assert run_page.count_frames(older, unconfirmed) == 246
+
+
+def test_frames_that_confirm_tensors_are_named() -> None:
+    run = rundir.read()
+    assert run.chosen
+    assert run.chosen.confirmation
+    loss = run.chosen.measurements["iou_drop"]
+    confirmation = structs.replace(run.chosen.confirmation, choosing={"disagreement": loss}, crossed=True)
+    chosen = structs.replace(run.chosen, measurements={"disagreement": loss}, confirmation=confirmation)
+    words = run_page.summarise(structs.replace(run, budget={"max_disagreement": 1.1}, trials=(chosen,)), chosen)
+    assert "] on 166 frames by cross-validation (0.47 points when it was chosen)" in words
 
 
 def test_no_loss_is_no_gain() -> None:

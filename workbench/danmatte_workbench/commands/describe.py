@@ -11,7 +11,7 @@ from danmatte_workbench.errors import InputError, MachineError
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments: the graph, how to read it, and the output file."""
-    parser.add_argument("model", type=Path, metavar="PATH", help="a graph in any of the formats")
+    parser.add_argument("model", type=Path, metavar="PATH", help="a graph in any supported format")
     add_reading(parser)
     parser.add_argument(
         "--size", metavar="WIDTHxHEIGHT", help="input size of a graph that accepts any (default: one that fits)"

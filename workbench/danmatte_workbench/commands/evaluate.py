@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments: model and data."""
     parser.add_argument(
-        "model", help="a model's name, NAME/VERSION of a published one, its folder, or a graph in any of the formats"
+        "model", help="a model's name, NAME/VERSION of a published one, its folder, or a graph in any supported format"
     )
     parser.add_argument(
         "--data",

@@ -37,7 +37,7 @@ TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments: source, frames, budget, objective, limits, and output paths."""
-    parser.add_argument("model", help="a model's name, such as deeplab, or a graph in any of the formats")
+    parser.add_argument("model", help="a model's name, such as deeplab, or a graph in any supported format")
     parser.add_argument(
         "--data",
         type=Path,
@@ -98,8 +98,8 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="target",
         default="portable",
-        help="native or portable: keep the budget on this CPU only, or also under all older instruction sets that it "
-        "supports (default: %(default)s)",
+        help="native or portable: keep the budget on this CPU only, or also under all older instruction sets that "
+        "this CPU supports (default: %(default)s)",
     )
     parser.add_argument(
         "--size",

@@ -181,20 +181,25 @@ def summarise(run: RunRecord, chosen: TrialRecord) -> str:
         words += ", the faster of its settings" if settings > 1 else ""
     if loss and run.loss == "disagreement":
         measure = f"{format_measure(loss, run.loss)} [{format_interval(loss, run.loss)}]"
-        words += f". Its tensors differ from the source’s by {measure}"
+        words += f". Its tensors differ from the source’s by {measure} {describe_frames(run, chosen)}"
     elif loss:
         verb, prefix = ("loses", "") if loss.value >= 0 else ("gains", "lost: ")
         size = format_measure(loss, run.loss).lstrip(MINUS)
-        interval = f"[{prefix}{format_interval(loss, run.loss)}] on {format_count(count_frames(run, chosen), 'frame')}"
+        interval = f"[{prefix}{format_interval(loss, run.loss)}] {describe_frames(run, chosen)}"
         told = f"It {verb} {size} of IoU" if run.data.labelled else f"Its masks differ from the source’s own by {size}"
         words += f". {told} {interval}" + (f", against {name_truth(run)}" if run.data.labelled else "")
-    confirmation, worst = chosen.confirmation, chosen.worst_kind if loss else None
-    if loss and confirmation and (figure := confirmation.choosing.get(run.loss)):
-        method = "by cross-validation" if confirmation.crossed else "that were not used to choose it"
-        words += f" {method} ({format_measure(figure, run.loss)} when it was chosen)"
-    if worst:
+    if loss and (worst := chosen.worst_kind):
         words += f"; most in {sanitize(worst[0])}: {format_measure(worst[1], run.loss)}"
         words += f" [{format_interval(worst[1], run.loss)}]"
+    return words
+
+
+def describe_frames(run: RunRecord, trial: TrialRecord) -> str:
+    """Return on which frames the trial's loss was measured, and its loss when it was chosen, if that is another one."""
+    confirmation, words = trial.confirmation, f"on {format_count(count_frames(run, trial), 'frame')}"
+    if confirmation and (figure := confirmation.choosing.get(run.loss)):
+        method = "by cross-validation" if confirmation.crossed else "that were not used to choose it"
+        words += f" {method} ({format_measure(figure, run.loss)} when it was chosen)"
     return words
 
 
