@@ -47,4 +47,4 @@ def format_progress(tally: Tally, seconds: float, start: Tally, end_ms: int | No
         return speed
     done = min(1.0, (tally.last_ms - start_ms) / (end_ms - start_ms))
     left_s = round(seconds * (1 - done) / done)
-    return f"{100 * tally.last_ms / end_ms:.0f} %, {speed}, {left_s // 60}:{left_s % 60:02} left"
+    return f"{100 * min(1.0, tally.last_ms / end_ms):.0f} %, {speed}, {left_s // 60}:{left_s % 60:02} left"

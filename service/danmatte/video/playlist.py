@@ -132,16 +132,17 @@ def _read_hls(path: Path) -> Iterator[Section]:
         rates = {each.uri: each.stream_info.bandwidth or 0 for each in playlist.playlists}
         yield from _read_hls(_find(path, _choose(heights, rates)))
         return
-    parts, ends, dates = list[Part](), dict[str, int](), list[int]()
+    parts, ends, dates, elapsed_s = list[Part](), dict[str, int](), list[int](), 0.0
     initial: tuple[str, str | None] | None = None
     for segment in playlist.segments:
         if segment.key is not None and segment.key.method not in (None, "NONE"):
             raise TrackError(f"{path}: expected segments that aren't encrypted, received {segment.key.method}")
         if segment.discontinuity and parts:
             yield Section(tuple(parts), date_ms=next(iter(dates), None))
-            parts, initial, dates = [], None, []
-        if segment.program_date_time:
-            dates.append(round(1000 * segment.program_date_time.timestamp()))
+            parts, initial, dates, elapsed_s = [], None, [], 0.0
+        if segment.program_date_time:  # may be stated for a later segment than the section's first one
+            dates.append(round(1000 * (segment.program_date_time.timestamp() - elapsed_s)))
+        elapsed_s += segment.duration or 0.0
         head = segment.init_section
         if head is not None and (named := (head.uri, head.byterange)) != initial:
             parts.append(_cut(_find(path, head.uri), head.byterange, 0))

@@ -21,10 +21,11 @@ class Terminal(io.StringIO):
     [
         (25_000, Tally(), 100_000, "25 %, 100 masks, 10 a second, 0:30 left"),
         (75_000, Tally(masks=80, last_ms=50_000), 100_000, "75 %, 100 masks, 2 a second, 0:10 left"),
+        (104_000, Tally(), 100_000, "100 %, 100 masks, 10 a second, 0:00 left"),
         (25_000, Tally(), None, "100 masks, 10 a second"),
         (0, Tally(), 100_000, "100 masks, 10 a second"),
     ],
-    ids=["middle", "resumed", "no end known", "nothing yet"],
+    ids=["middle", "resumed", "beyond the stated end", "no end known", "nothing yet"],
 )
 def test_the_line_tells_the_time_left(last_ms: int, start: Tally, end_ms: int | None, expected: str) -> None:
     assert format_progress(Tally(masks=100, last_ms=last_ms), 10, start, end_ms) == expected

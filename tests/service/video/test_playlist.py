@@ -72,9 +72,11 @@ def test_byte_ranges_are_cut_out_of_one_file(tmp_path: Path) -> None:
     assert read_times(write_list(tmp_path, *lines)) == list(range(0, 800, 40))
 
 
-def test_the_date_of_a_recording_is_told(tmp_path: Path) -> None:
-    dated = ["#EXT-X-PROGRAM-DATE-TIME:2026-11-30T10:00:00.250Z", *list_segments(write_segments(tmp_path, "a", [1480]))]
-    with Video(write_list(tmp_path, *dated)) as video:
+@pytest.mark.parametrize(("number", "date"), [(0, "00.250"), (1, "00.650"), (2, "01.050")])
+def test_the_date_of_a_recording_is_that_of_its_first_segment(tmp_path: Path, number: int, date: str) -> None:
+    lines = list_segments(write_segments(tmp_path, "a", [1480, 1880, 2280]))
+    lines.insert(2 * number, f"#EXT-X-PROGRAM-DATE-TIME:2026-11-30T10:00:{date}Z")
+    with Video(write_list(tmp_path, *lines)) as video:
         assert video.date_ms == 1_796_032_800_250
 
 
