@@ -11,7 +11,7 @@ from danmatte.quality.assess import AssessOptions
 from danmatte.quality.companion import SUFFIX
 from danmatte.quality.judge import MODEL
 
-REVISION = 1  # to be raised by every change that alters verdicts, anywhere between a video and its verdict
+REVISION = 2  # to be raised by every change that alters verdicts, anywhere between a video and its verdict
 _DIGITS = 32  # of a digest in a verdict's name: 128 bits
 
 

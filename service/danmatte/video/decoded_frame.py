@@ -10,7 +10,7 @@ from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
 
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
-from danmatte.video.orientation import Orientation
+from danmatte.video.orientation import Orientation, Sides
 from danmatte.video.planes import read_planes
 
 
@@ -71,6 +71,10 @@ class DecodedFrame:
     def read_planes(self) -> list[Pixels]:
         """Return brightness and chroma planes as stored, not upright; see `planes.read_planes`."""
         return read_planes(self._frame)
+
+    def turn_sides_back(self, sides: Sides) -> Sides:
+        """Return values of the upright frame's sides for the sides of the planes: top, bottom, left, right."""
+        return self._orientation.turn_sides_back(sides)
 
     def _reformat(self, scaler: VideoReformatter, size: tuple[int, int], pixels: str) -> av.VideoFrame:
         """Return the frame at a size, (width, height), in a pixel format."""

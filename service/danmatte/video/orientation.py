@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
+from typing import Self, TypeAlias
 
 import av
 import numpy as np
@@ -12,6 +12,8 @@ from av.video.stream import VideoStream
 
 from danmatte.frame import Pixels, Size, TurnStep
 from danmatte.video.packets import read_packets
+
+Sides: TypeAlias = tuple[float, float, float, float]  # a value for top, bottom, left and right
 
 _SEI_UNITS = {"h264": "6", "hevc": "39|40"}  # NAL unit types in which the stream itself may state an orientation
 _MAX_PACKETS = 100  # that are read until one gives a frame
@@ -52,6 +54,13 @@ class Orientation:
     def turn_size(self, size: Size) -> Size:
         """Return the upright size for a stored size, or the stored size for an upright one."""
         return Size(size.width, size.height) if self.transposed else size
+
+    def turn_sides_back(self, sides: Sides) -> Sides:
+        """Return the values of the stored picture's sides, from those of the upright one: top, bottom, left, right."""
+        top, bottom, left, right = sides
+        top, bottom = (bottom, top) if self.upended else (top, bottom)
+        left, right = (right, left) if self.mirrored else (left, right)
+        return (left, right, top, bottom) if self.transposed else (top, bottom, left, right)
 
     def turn_upright(self, frame: av.VideoFrame) -> Pixels:
         """Return the upright picture, (H, W) or (H, W, 3) uint8."""

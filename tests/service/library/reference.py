@@ -40,7 +40,7 @@ def store() -> str:
     """Write the file of this revision and remove those of others; return what was done, as text."""
     file = find_file()
     if file.exists():
-        return f"{file} is there: raise REVISION in danmatte/library/judging.py first"
+        return f"{file} exists: raise REVISION in danmatte/library/judging.py first"
     FOLDER.mkdir(exist_ok=True)
     for other in FOLDER.glob("verdict-*.json"):
         other.unlink()

@@ -86,6 +86,18 @@ def test_bars_are_told_and_not_judged(models: Path, tmp_path: Path) -> None:
     assert found.score == pytest.approx(bare.score, abs=3)
 
 
+def test_bars_of_a_turned_video_are_not_judged(models: Path, tmp_path: Path) -> None:
+    large = [cv2.resize(each, None, fx=2, fy=2) for each in pan(25, light=0.6)]
+    upright = [cv2.copyMakeBorder(each, 200, 200, 0, 0, cv2.BORDER_CONSTANT, value=0) for each in large]
+    turned = [np.ascontiguousarray(np.rot90(each, -1)) for each in upright]
+    judge = Judge(open_version(models, "quality"))
+    expected = assess_video(write(tmp_path / "upright.mp4", upright), AssessOptions(), judge)
+    found = assess_video(write(tmp_path / "turned.mp4", turned, rotation=90), AssessOptions(), judge)
+    assert (found.size, found.letterbox) == (expected.size, expected.letterbox)
+    assert found.letterbox.top > 0.2
+    assert found.score == pytest.approx(expected.score, abs=3)
+
+
 def test_people_are_counted_where_a_model_finds_them(models: Path, tmp_path: Path) -> None:
     judge, masks = Judge(open_version(models, "quality")), open_version(models)
     pictures = pan(50, light=0.3)

@@ -71,6 +71,19 @@ def test_the_steps_to_an_upright_picture_have_names() -> None:
     assert Orientation(mirrored=True).name_steps() == ("mirrored",)
 
 
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_sides_of_the_stored_picture_are_those_of_the_upright_one(
+    tmp_path: Path, matrix: tuple[int, int, int, int]
+) -> None:
+    shown = np.zeros((120, 200), np.uint8)
+    shown[:20], shown[-30:], shown[:, :40], shown[:, -50:] = 50, 100, 150, 200
+    stored = store(shown, *matrix)
+    rows, columns = stored.shape[0] // 2, stored.shape[1] // 2
+    with Video(write(tmp_path / "a.mp4", [stored] * 2, matrix=matrix)) as video:
+        sides = video.orientation.turn_sides_back((50, 100, 150, 200))
+    assert sides == (stored[0, columns], stored[-1, columns], stored[rows, 0], stored[rows, -1])
+
+
 def test_a_size_turns_with_the_picture() -> None:
     assert Orientation().turn_size(Size(3, 4)) == Size(3, 4)
     assert Orientation(transposed=True).turn_size(Size(3, 4)) == Size(4, 3)
