@@ -67,7 +67,7 @@ def list_methods() -> list[tuple[str, bool]]:
 
 
 async def call(channel: Any, methods: Sequence[tuple[str, bool]], seeds: Sequence[bytes], number: int) -> str:
-    """The status of a random call."""
+    """Make a random call, and return its status."""
     import grpc
 
     rng = random.Random(number)
@@ -76,7 +76,7 @@ async def call(channel: Any, methods: Sequence[tuple[str, bool]], seeds: Sequenc
     message = mutate(number, seeds) if rng.random() < 0.9 else rng.choice(seeds)
     try:
         if streams:
-            answers = channel.stream_stream(path)(iter([message]), timeout=SLOW_S)
+            answers = channel.unary_stream(path)(message, timeout=SLOW_S)
             async for _ in answers:
                 pass
         else:

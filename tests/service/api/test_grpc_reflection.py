@@ -100,7 +100,7 @@ async def test_only_so_many_streams_are_open(port: int) -> None:
             calls.append(channel.stream_stream(path)())
             await calls[-1].write(question)
             await calls[-1].read()
-        refused = channel.stream_stream(path)(iter([question]))
+        refused = channel.unary_stream(path)(question)
         assert await refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         for call in calls:
             await call.done_writing()
