@@ -104,8 +104,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     check_answers: Annotated[
         Literal["off", "warn", "refuse"],
         Meta(
-            description="what to do with a version whose masks on this CPU differ too much from its stored ones: "
-            "not compare them, log a warning, or refuse to serve it"
+            description="what to do with a version whose masks on this CPU differ too much from its stored ones; "
+            "off doesn't compare them"
         ),
     ] = "warn"
     max_disagreement: Annotated[

@@ -1,4 +1,4 @@
-"""A real server on a real socket, pictures, and a watch over the event loop."""
+"""Fixtures: a server on a real socket, pictures, and a check that nothing blocks the event loop."""
 
 import asyncio
 import subprocess
@@ -28,7 +28,7 @@ LOOP_WALL_S = 2.0
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two versions of one toy; not to be written to."""
+    """A folder with two versions of one toy model; read-only."""
     root = tmp_path_factory.mktemp("models")
     publish(root, version=1)
     publish(root, version=2)
@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def judging_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that takes bright pictures for good ones, and one that takes what is bright for people."""
+    """A model that scores bright pictures as good, and one that finds people where a picture is bright."""
     root = tmp_path_factory.mktemp("models")
     publish_meaning(root, "score", name="quality")
     publish(root)
@@ -52,7 +52,7 @@ def jpeg() -> bytes:
 
 @pytest.fixture
 async def start(models: Path) -> AsyncIterator[Start]:
-    """Starts a server on a free port; `delay_s` is how long its engine takes, `real` has OpenVINO compute.
+    """Start a server on a free port; `delay_s` is the time its engine takes, `real` uses OpenVINO.
 
     `held` is a gate that every picture waits at.
     """
@@ -76,7 +76,7 @@ async def start(models: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`danmatte serve` as a process of its own, and its address."""
+    """`danmatte serve` as a separate process, and its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=read_environment()) as server:
@@ -88,7 +88,7 @@ def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @contextmanager
 def watched_loop() -> Iterator[None]:
-    """Fails when a callback computes on the loop, or blocks it.
+    """Fail if a callback computes on the event loop, or blocks it.
 
     CPU time of the loop's own thread tells computing from a busy machine.
     """
@@ -110,6 +110,6 @@ def watched_loop() -> Iterator[None]:
 
 @pytest.fixture
 def free_loop() -> Iterator[None]:
-    """The test fails when anything computes on its loop."""
+    """Make the test fail if anything computes on its event loop."""
     with watched_loop():
         yield

@@ -1,4 +1,4 @@
-"""An engine that computes when the test says so."""
+"""A fake engine that the test controls."""
 
 import threading
 
@@ -8,7 +8,7 @@ from danmatte.errors import EngineError
 
 
 class Gate:
-    """Lets pictures through, one by one; `waiting` are in front of it, also those whose callers have left."""
+    """A gate for pictures; `waiting` counts those in front of it, including those of disconnected clients."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -16,19 +16,19 @@ class Gate:
         self.waiting = 0
 
     def let(self, count: int = 1) -> None:
-        """Lets so many through, now or when they come."""
+        """Let this many pictures pass, now or when they arrive."""
         with self._changed:
             self._passes += count
             self._changed.notify_all()
 
     def dismantle(self) -> None:
-        """Ends all waiting, for ever."""
+        """End all waiting, now and in future."""
         with self._changed:
             self._open = True
             self._changed.notify_all()
 
     def wait(self) -> None:
-        """Waits to be let through; raises EngineError when the gate is dismantled instead."""
+        """Wait until the picture may pass; raises EngineError if the gate is dismantled."""
         with self._changed:
             self.waiting += 1
             self._changed.wait_for(lambda: self._open or self._passes)
@@ -39,7 +39,7 @@ class Gate:
 
 
 class HeldEngine(FakeEngine):
-    """A fake whose pictures wait at the gate."""
+    """A fake engine whose pictures wait at the gate."""
 
     def __init__(self, manifest: Manifest, gate: Gate) -> None:
         super().__init__(manifest)

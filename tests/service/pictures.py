@@ -1,4 +1,4 @@
-"""Pictures to post, good and bad."""
+"""Valid and invalid pictures for requests."""
 
 import io
 import struct
@@ -14,42 +14,42 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def rectangle(height: int, width: int) -> Pixels:
-    """Black, with a white rectangle from a quarter to a half of the height, and 3/8 to 3/4 of the width."""
+    """Return a black picture with a white rectangle from 1/4 to 1/2 of the height, and 3/8 to 3/4 of the width."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[height // 4 : height // 2, width * 3 // 8 : width * 3 // 4] = 255
     return pixels
 
 
 def noise(height: int, width: int, seed: int = 0) -> Pixels:
-    """Smooth noise, which compresses like a photograph."""
+    """Return smooth noise, which compresses like a photograph."""
     rough = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return cv2.GaussianBlur(rough, (0, 0), 2)
 
 
 def encoded(extension: str, pixels: Pixels) -> bytes:
-    """RGB pixels as a file; WebP is lossless."""
+    """Encode RGB pixels; WebP is lossless."""
     options = {".webp": [cv2.IMWRITE_WEBP_QUALITY, 101]}.get(extension, [])
     return cv2.imencode(extension, pixels[:, :, ::-1], options)[1].tobytes()
 
 
 def decoded(data: bytes) -> Pixels:
-    """A mask's file as (H, W)."""
+    """Decode a mask to an array (H, W)."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("L"))
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A PNG chunk."""
+    """Return a PNG chunk."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """A well-formed PNG of a few bytes that claims this size."""
+    """Return a well-formed PNG of a few bytes that declares this size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return PNG + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
 
 
 def jpeg_claiming(width: int, height: int) -> bytes:
-    """A small JPEG whose frame header claims this size."""
+    """Return a small JPEG whose frame header declares this size."""
     data = bytearray(encoded(".jpg", rectangle(16, 16)))
     start = data.index(b"\xff\xc0")
     data[start + 5 : start + 9] = struct.pack(">HH", height, width)
@@ -57,7 +57,7 @@ def jpeg_claiming(width: int, height: int) -> bytes:
 
 
 def webp_claiming(width: int, height: int) -> bytes:
-    """An extended WebP whose canvas claims this size."""
+    """Return an extended WebP whose canvas declares this size."""
     canvas = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     picture = encoded(".webp", rectangle(16, 16))[12:]
     body = b"WEBP" + b"VP8X" + struct.pack("<I", len(canvas)) + canvas + picture
@@ -65,7 +65,7 @@ def webp_claiming(width: int, height: int) -> bytes:
 
 
 def turned(orientation: int, pixels: Pixels, kind: str) -> bytes:
-    """RGB pixels as stored, with an EXIF orientation."""
+    """Encode RGB pixels with an EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     buffer = io.BytesIO()

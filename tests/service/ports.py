@@ -1,4 +1,4 @@
-"""Small graphs of every meaning that the contract knows, published as it says."""
+"""Small graphs of every meaning in the contract, published as it says."""
 
 import json
 from functools import cache
@@ -25,11 +25,11 @@ PICTURE = {
 }
 FREE_PICTURE = PICTURE | {"shape": [1, SIDES, SIDES, 3], "layout": "NHWC", "dtype": "u8", "colour": "RGB"}
 HALF = {"step_y": 2, "step_x": 2, "offset_y": 0.5, "offset_x": 0.5}
-"""Where the values of a map lie that is half as large as its picture."""
+"""The grid of a map that is half as large as its picture."""
 
 
 def describe_ports(meaning: str, name: str = "", files: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The manifest of a graph with that meaning."""
+    """Return the manifest of a graph with that meaning."""
     inputs, outputs = json.loads(json.dumps(PORTS[meaning]))
     return describe(files or _list_files(meaning), inputs, outputs, name=name or meaning)
 
@@ -84,7 +84,7 @@ PORTS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
 
 @cache
 def build_graph(meaning: str) -> tuple[bytes, bytes]:
-    """The graph.xml and graph.bin of a meaning: all of them answer with a picture's light, or with sums."""
+    """Return `graph.xml` and `graph.bin` for a meaning; all graphs return a picture's brightness, or sums."""
     inputs, results = _build(meaning)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "graph.xml"
@@ -93,7 +93,7 @@ def build_graph(meaning: str) -> tuple[bytes, bytes]:
 
 
 def publish_meaning(root: Path, meaning: str, name: str = "", version: int = 1) -> Path:
-    """Writes `<root>/<name>/<version>/` whole, and answers with it."""
+    """Write the folder `<root>/<name>/<version>/`, and return it."""
     document = describe_ports(meaning, name) | {"version": version}
     folder = root / document["name"] / str(version)
     folder.mkdir(parents=True)

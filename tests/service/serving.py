@@ -1,4 +1,4 @@
-"""A server as `serve` makes it, with a fake engine, on a socket of its own."""
+"""A server with a fake engine on a real socket, and `danmatte serve` as a separate process."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from tests.service.held import Gate, HeldEngine
 
 @dataclass(frozen=True)
 class Running:
-    """Its application and where it is."""
+    """A running server: its application, URL and port."""
 
     app: web.Application
     url: str
@@ -28,7 +28,7 @@ class Running:
 
 @asynccontextmanager
 async def served(models: Path, *, held: Gate | None = None, **settings: object) -> AsyncIterator[Running]:
-    """Serves until the block ends; pictures wait at the gate `held`, if there is one."""
+    """Serve while the block runs; pictures wait at the gate `held`, if there is one."""
     chosen = Settings.read(None, **({"models": str(models), "port": 0} | settings))
     app = build(chosen, lambda found: HeldEngine(found.manifest, held) if held else FakeEngine(found.manifest))
     with bind(chosen) as listener:
@@ -37,13 +37,13 @@ async def served(models: Path, *, held: Gate | None = None, **settings: object) 
 
 
 def read_environment() -> dict[str, str]:
-    """This process' variables without those that are meant for tests, as a server would take them for its own."""
+    """Return the environment without the tests' variables, because a server would refuse those as unknown settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DANMATTE_")}
 
 
 @contextmanager
 def program(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`danmatte serve` as a process of its own, and its address."""
+    """`danmatte serve` as a separate process, and its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models), *flags]
     root, quiet = Path(__file__).parents[2], read_environment()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=quiet) as server:

@@ -1,4 +1,4 @@
-"""A toy model: brightness as the person's probability, published as the contract says."""
+"""A toy model, published as the contract says: the brightness of a pixel is the probability of a person."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ DIGEST = "0" * 64
 
 @dataclass(frozen=True)
 class Toy:
-    """Shape and rules of a toy; `step` is the side of the square of input pixels behind an output value."""
+    """Shape and rules of a toy model; `step` is the side of the square of input pixels for each output value."""
 
     height: int = 96
     width: int = 160
@@ -42,7 +42,7 @@ class Toy:
 
 @cache
 def graph(toy: Toy) -> tuple[bytes, bytes]:
-    """The toy's graph.xml and graph.bin."""
+    """Return the toy's `graph.xml` and `graph.bin`."""
     frame = op.parameter([1, toy.height, toy.width, 3], np.uint8, name="frame")
     planes = op.transpose(op.convert(frame, "f32"), op.constant(np.array([0, 3, 1, 2])))
     axis = op.constant(np.array([1]))
@@ -62,7 +62,7 @@ def graph(toy: Toy) -> tuple[bytes, bytes]:
 
 
 def manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
-    """The toy's manifest, good in every field."""
+    """Return the toy's manifest, which is valid."""
     xml, weights = graph(toy)
     offset = (toy.step - 1) / 2
     return describe(
@@ -95,7 +95,7 @@ def manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
 
 
 def old_manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
-    """The same in the contract's first version."""
+    """Return the toy's manifest in the first version of the contract."""
     new = manifest(toy, name, version)
     (picture,), (person,) = new.pop("inputs"), new.pop("outputs")
     del picture["kind"], person["channels"]
@@ -116,7 +116,7 @@ def describe(
     name: str = "toy",
     version: int = 1,
 ) -> dict[str, Any]:
-    """A manifest of any ports, good in every other field."""
+    """Return a manifest with these ports, valid in all other fields."""
     return {
         "contract": 2,
         "name": name,
@@ -147,7 +147,7 @@ def describe(
 
 
 def measurement() -> dict[str, Any]:
-    """One good measurement."""
+    """Return a valid measurement."""
     host = {"cpu": "x", "cores": 2, "memory_bytes": 1, "features": ["avx2"], "os": "Linux", "python": "3.11"}
     return {
         "metric": "latency",
@@ -161,12 +161,12 @@ def measurement() -> dict[str, Any]:
 
 
 def facts(data: bytes) -> dict[str, Any]:
-    """A file's entry in `files`."""
+    """Return a file's entry in `files`."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
 
 
 def publish(root: Path, toy: Toy | None = None, name: str = "toy", version: int = 1) -> Path:
-    """Writes `<root>/<name>/<version>/` whole, and answers with it."""
+    """Write the folder `<root>/<name>/<version>/`, and return it."""
     toy = toy or Toy()
     folder = root / name / str(version)
     folder.mkdir(parents=True)
