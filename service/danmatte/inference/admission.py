@@ -315,7 +315,7 @@ class Place:
             await self.timer.__aexit__(kind, error, trace)
         except TimeoutError as late:
             raise QueueFullError(
-                "evicted in favour of a caller with fewer requests", self._admission._backlog_s()
+                "evicted in favour of a caller with fewer requests or bytes", self._admission._backlog_s()
             ) from late
 
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_mounted(settings: Settings) -> Iterator[Settings]:
-    """Yield the settings, for a mounted model with a temporary folder of models that is removed after the block.
+    """Yield the settings; for a mounted model, with a temporary folder of models that is removed after the block.
 
     The model's name is `settings.model`, or otherwise the name in its newest manifest. Its versions are copied once, so
     versions that are mounted later are ignored. Raises SettingsError, and ManifestError for a version that can't be

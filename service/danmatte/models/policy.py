@@ -35,8 +35,8 @@ class Canary(Struct, frozen=True, forbid_unknown_fields=True):
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """How a model is served: by its newest version, at most `pin` if that is set, a canary, and further labels.
 
-    A version above `pin` is served only to requests that select it. A model that isn't `enabled` isn't served and takes
-    no memory.
+    Apart from the canary, a version above `pin` is served only to requests that select it. A model that isn't `enabled`
+    isn't served and takes no memory.
     """
 
     enabled: bool = True
