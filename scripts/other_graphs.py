@@ -164,7 +164,7 @@ GRAPHS = (
 def describe_graph(graph: OtherGraph, shared: Path, work: Path) -> tuple[Source, Path]:
     """Return the graph's description, found by the workbench and completed by its authors', and its ``model.toml``."""
     path = find_graph(graph, shared, work)
-    found = sources.say_meanings(probing.inspect(path, graph.size), graph.meaning)
+    found = sources.override_meanings(probing.inspect(path, graph.size), graph.meaning)
     if graph.normalisation:
         said = graph.normalisation
         found = replace(found, colour=said.colour, mean=said.mean, scale=said.scale)

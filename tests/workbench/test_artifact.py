@@ -72,13 +72,16 @@ def test_an_unknown_suffix_lists_what_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "way_on"),
     [
-        ("graph.onnx.gz", "is packed; unpack it first"),
-        ("net.pt", r"is PyTorch's; export it to ONNX where its code is \(torch\.onnx\.export\)"),
-        ("net.PTH", "is PyTorch's"),
-        ("weights.safetensors", "holds weights without their graph"),
-        ("net.mlpackage", "is Core ML's"),
-        ("graph.bin", "holds an IR's weights; give the .xml beside it"),
-        ("graph.pbtxt", "is a graph as text"),
+        ("graph.onnx.gz", "is an archive; unpack it first"),
+        (
+            "net.pt",
+            r"is a PyTorch model; export it to ONNX \(torch\.onnx\.export\) where the model's code is available",
+        ),
+        ("net.PTH", "is a PyTorch model"),
+        ("weights.safetensors", "contains weights without their graph"),
+        ("net.mlpackage", "is a Core ML model"),
+        ("graph.bin", "contains the weights of an IR; give the .xml file next to it"),
+        ("graph.pbtxt", "is a graph in text format"),
     ],
 )
 def test_of_formats_that_others_write_the_way_on_is_told(tmp_path: Path, name: str, way_on: str) -> None:

@@ -59,12 +59,12 @@ def kind(value: float, spread: float, samples: int) -> Measurement:
         (kind(0.4, 0.7, 60), None, "may reach 1.1 points, the interval's limit is 1"),
         (
             kind(0.8, 0.2, 60),
-            "is 0.8 points, the limit is 0.5, and it is surely above",
+            "is 0.8 points, the limit is 0.5, and its whole interval is above it",
             "is 0.8 points, the limit is 0.5",
         ),
         (kind(0.8, 0.9, 60), None, "is 0.8 points, the limit is 0.5"),
         (kind(0.8, 0.9, 10), None, None),
-        (kind(3.0, 1.0, 10), *("is 3 points, the limit is 0.5, and it is surely above",) * 2),
+        (kind(3.0, 1.0, 10), *("is 3 points, the limit is 0.5, and its whole interval is above it",) * 2),
     ],
     ids=["kept", "wide", "surely above", "perhaps above", "few pictures", "few and surely above"],
 )

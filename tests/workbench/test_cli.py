@@ -194,7 +194,7 @@ def test_a_command_without_its_extra_names_it_and_ends_with_three(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name))
     code, error = said(capsys, *command.split())
     assert code == 3
-    assert f"needs {missing}, which an extra brings: pip install 'danmatte[workbench]'" in error
+    assert f"needs {missing}; install the extra: pip install 'danmatte[workbench]'" in error
 
 
 def test_help_needs_no_extra() -> None:

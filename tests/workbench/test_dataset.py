@@ -408,7 +408,7 @@ def test_folders_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> 
 
 def test_data_with_masks_and_data_without_do_not_mix(tmp_path: Path) -> None:
     bare, masked = write_pictures(tmp_path / "bare", "1.png"), write_pictures(tmp_path / "masked", "1.png", masks=True)
-    with pytest.raises(InputError, match="bare: has no masks, and other data has"):
+    with pytest.raises(InputError, match="bare: has no masks, but other data has"):
         load(masked, bare)
 
 

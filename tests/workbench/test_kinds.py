@@ -5,7 +5,7 @@ import pytest
 
 from danmatte_workbench import source as sources
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.kinds import OutputKind, find_kinds, find_selection, say_kinds
+from danmatte_workbench.kinds import OutputKind, find_kinds, find_selection, override_kinds
 from tests.workbench import tiny
 
 RNG = np.random.default_rng(0)
@@ -61,8 +61,8 @@ def test_boxes_may_be_as_many_as_are_found_in_a_picture(counts: tuple[int, ...])
     [
         ([(0, 4)] * 3, "empty for every picture"),
         ([(1, 0, 85)] * 3, "empty for every picture"),
-        ([(3,), (7,), (0,)], "a row of numbers, of another length"),
-        ([(1,), (0,)], "a row of numbers, of another length"),
+        ([(3,), (7,), (0,)], "a row of numbers whose length differs"),
+        ([(1,), (0,)], "a row of numbers whose length differs"),
         ([(2, 1, 28, 28), (0, 1, 28, 28), (5, 1, 28, 28)], "several maps"),
         ([(1, 3, 85), (1, 0, 85)], "too coarse for a map"),
     ],
@@ -80,14 +80,14 @@ def test_boxes_say_in_what_they_count() -> None:
 
 def test_what_is_said_counts_and_the_rest_is_found() -> None:
     found = (OutputKind("tensor", "found"), OutputKind("scores", "found"))
-    said = say_kinds(found, ("a:0", "b:0"), ("a=regions:text",))
+    said = override_kinds(found, ("a:0", "b:0"), ("a=regions:text",))
     assert [(each.kind, each.region, each.reason) for each in said] == [
-        ("regions", "text", "as you said"),
+        ("regions", "text", "given by the user"),
         ("scores", "region", "found"),
     ]
-    assert [each.kind for each in say_kinds(found, ("a:0", "b:0"), ("embedding",))] == ["embedding"] * 2
+    assert [each.kind for each in override_kinds(found, ("a:0", "b:0"), ("embedding",))] == ["embedding"] * 2
     with pytest.raises(InputError, match="unknown output 'c'"):
-        say_kinds(found, ("a:0", "b:0"), ("c=scores",))
+        override_kinds(found, ("a:0", "b:0"), ("c=scores",))
 
 
 def test_a_model_toml_says_it_too(tmp_path) -> None:

@@ -66,10 +66,10 @@ def test_boxes_are_read_as_shares_of_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "annotations", "says"),
     [
-        ([describe(4, "a.png")], [{"image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1]}], "of image_id 9"),
-        ([describe(4, "z.png")], [], r"1 of 1 pictures aren't in it, such as a\.png"),
+        ([describe(4, "a.png")], [{"image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1]}], "has the image_id 9"),
+        ([describe(4, "z.png")], [], r"1 of 1 pictures are missing in it, such as a\.png"),
         ([describe(4, "a.png")], [{"image_id": 4, "category_id": 1, "bbox": [0, 0, 1]}], "expected images and annot"),
-        ([{"id": 4}], [], "expected images and annotations as COCO has them"),
+        ([{"id": 4}], [], "expected images and annotations in COCO's format"),
     ],
 )
 def test_a_file_of_boxes_that_does_not_fit_is_refused(tmp_path: Path, images, annotations, says: str) -> None:

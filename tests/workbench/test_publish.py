@@ -114,14 +114,14 @@ def test_a_place_that_cannot_be_written_is_the_machines_fault(winner: Trial, pla
 
 def test_a_graph_without_a_persons_probability_is_refused(describe: Describe, built: Build, tmp_path: Path) -> None:
     uncut = facts.trial("uncut", artifact=built(tiny.PLAIN, "uncut"))
-    with pytest.raises(InputError, match="uncut: its answer isn't a person's probability; add the head step"):
+    with pytest.raises(InputError, match="uncut: its output isn't the probability of a person; add the head step"):
         publish(uncut, describe(tiny.PLAIN), tmp_path)
     assert list((tmp_path / "tiny").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../evil", "Big", "", "a" * 65, "a/b", ".hidden"])
 def test_a_name_that_is_no_folders_name_is_refused(winner: Trial, plain: Source, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="a model's name has small letters"):
+    with pytest.raises(InputError, match="model name: expected lower-case letters"):
         publish(winner, dataclasses.replace(plain, name=name), tmp_path / "models")
     assert not (tmp_path / "models").exists()
 

@@ -94,7 +94,7 @@ WRONG = {
     GOOD.replace("priority = 5", 'priority = 5\ninstruction_sets = ["AVX3"]'): ["received AVX3; did you mean 'AVX2'?"],
     GOOD.replace('"person"', '"masks"'): ["meaning: expected one of person, tensors, found 'masks'"],
     GOOD.replace('"quick"', '"quickly"'): ["effort: expected one of quick, standard, thorough, found 'quickly'"],
-    GOOD.replace('kind = "quantize"\n', ""): ["expected [[step]] tables, each with its kind"],
+    GOOD.replace('kind = "quantize"\n', ""): ["expected [[step]] tables, each with a kind"],
     GOOD.replace("[[step]]", "[step]"): ["expected [[step]] tables"],
     GOOD.split("[[step]]")[0]: ["the top lacks step"],
     GOOD.split("[[step]]")[0] + 'step = ["cut"]\n': ["expected [[step]] tables"],
@@ -147,7 +147,7 @@ def test_recipes_for_a_student_are_for_sources_that_have_one(plain: Source) -> N
 def test_two_recipes_of_one_name_are_refused(tmp_path: Path, plain: Source) -> None:
     for file in ("a", "b"):
         (tmp_path / f"{file}.toml").write_text(GOOD)
-    with pytest.raises(InputError, match=r"b\.toml: another recipe of the folder is called mine, too"):
+    with pytest.raises(InputError, match=r"b\.toml: another recipe in the folder has the same name, mine"):
         read_recipes(plain, tmp_path)
 
 

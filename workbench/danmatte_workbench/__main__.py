@@ -1,4 +1,4 @@
-"""`python -m danmatte_workbench` is the command `workbench`."""
+"""Entry point of `python -m danmatte_workbench`, which is the same as the command `workbench`."""
 
 import sys
 

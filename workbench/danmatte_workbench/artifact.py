@@ -1,4 +1,4 @@
-"""A graph on disk: its format, told by its path, its files and its ports."""
+"""A graph on disk: its format (detected from its path and first bytes), its files, and its ports."""
 
 import hashlib
 import mmap
@@ -15,7 +15,7 @@ SAVED = "saved_model.pb"
 
 @dataclass(frozen=True)
 class Port:
-    """A graph's input or output. A dimension that isn't fixed is −1."""
+    """A graph's input or output. Dynamic dimensions are −1."""
 
     name: str
     shape: tuple[int, ...]
@@ -26,7 +26,7 @@ class Port:
 class Artifact:
     """An immutable graph: its main file, the sha256 over all its files, and its ports.
 
-    ``path`` is an IR's XML, with the weights beside it, or a frozen TensorFlow graph.
+    ``path`` is the XML of an IR, whose weights are next to it, or a frozen TensorFlow graph.
     """
 
     path: Path
@@ -36,7 +36,10 @@ class Artifact:
 
 
 def digest(*paths: Path) -> str:
-    """sha256 over the files' bytes, one after another, in hexadecimal."""
+    """Return the sha256 over the bytes of all files, in the given order, in hexadecimal.
+
+    Raises InputError for a file that can't be read.
+    """
     total = hashlib.sha256()
     for path in paths:
         try:
@@ -70,32 +73,32 @@ _KNOWN = (
     "ONNX (.onnx), OpenVINO IR (.xml) or a TensorFlow 1 .meta file with its checkpoint"
 )
 
-_PACKED = "is packed; unpack it first"
-_PYTORCH = "is PyTorch's; export it to ONNX where its code is (torch.onnx.export)"
-_CORE_ML = "is Core ML's; give the model that it was made from"
-_CAFFE = "is Caffe's, which OpenVINO no longer reads; turn it into ONNX"
-_TENSORRT = "is made by TensorRT for one GPU; give the model that it was made from"
-_WAYS_ON: dict[str, str] = {
+_PACKED = "is an archive; unpack it first"
+_PYTORCH = "is a PyTorch model; export it to ONNX (torch.onnx.export) where the model's code is available"
+_CORE_ML = "is a Core ML model; give the model that it was converted from"
+_CAFFE = "is a Caffe model, which OpenVINO no longer reads; convert it to ONNX"
+_TENSORRT = "is a TensorRT engine, built for one GPU; give the model that it was built from"
+_HINTS: dict[str, str] = {
     **dict.fromkeys((".7z", ".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst"), _PACKED),
     **dict.fromkeys((".pt", ".pth"), _PYTORCH),
     **dict.fromkeys((".mlmodel", ".mlpackage"), _CORE_ML),
     **dict.fromkeys((".caffemodel", ".prototxt"), _CAFFE),
     **dict.fromkeys((".engine", ".plan", ".trt"), _TENSORRT),
-    ".bin": "holds an IR's weights; give the .xml beside it",
-    ".ckpt": "is a checkpoint; give the .meta file beside it, or the graph, with --input_checkpoint",
-    ".pbtxt": "is a graph as text; write it as bytes (tf.io.write_graph with as_text=False)",
-    ".pdmodel": "is Paddle's; turn it into ONNX (paddle2onnx)",
-    ".safetensors": "holds weights without their graph; export the model to ONNX where its code is",
+    ".bin": "contains the weights of an IR; give the .xml file next to it",
+    ".ckpt": "is a checkpoint; give the .meta file next to it, or the graph, with --input_checkpoint",
+    ".pbtxt": "is a graph in text format; write it in binary format (tf.io.write_graph with as_text=False)",
+    ".pdmodel": "is a Paddle model; convert it to ONNX (paddle2onnx)",
+    ".safetensors": "contains weights without their graph; export the model to ONNX where its code is available",
 }
 
-# What begins a file: the tags of the top fields of a protobuf, or a signature at some byte.
+# The first bytes of a file: the tags of a protobuf's top-level fields, or a signature at a fixed offset.
 _FIELDS: dict[str, bytes] = {
     ".pb": b"\x0a\x12\x18\x22",
     ".meta": b"\x0a\x12",
     SAVED: b"\x08\x12",
     ".onnx": b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72",
 }
-# The tags of key and value in ONNX' StringStringEntryProto, and one or two bytes of a length below 2¹⁴.
+# The tags of key and value in ONNX' StringStringEntryProto, then the length: one or two bytes, below 2¹⁴.
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff][\x00-\x7f]|[\x00-\x7f])", re.DOTALL)
 _POINTER = b"version https://git-lfs"
 _SIGNATURES: dict[str, tuple[int, bytes]] = {
@@ -107,17 +110,18 @@ _SIGNATURES: dict[str, tuple[int, bytes]] = {
 
 
 def resolve_graph_path(path: Path) -> Path:
-    """The graph that a user means by ``path``: the folder, where it is the ``saved_model.pb`` in one."""
+    """Return the graph that a user means by ``path``: for a ``saved_model.pb``, the folder that contains it."""
     return path.parent if path.name == SAVED and path.is_file() else path
 
 
 def detect_format(path: Path) -> Format:
-    """The format of the graph at ``path``. Raises InputError where there is none, or none of a known format.
+    """Return the format of the graph at ``path``.
 
-    Of what others write the message says how to go on.
+    Raises InputError for a missing file and for an unknown format. For formats of other frameworks, the message says
+    how to convert the model.
     """
-    if path.exists() and (way_on := _WAYS_ON.get(path.suffix.lower())):
-        raise InputError(f"{path}: {way_on}")
+    if path.exists() and (hint := _HINTS.get(path.suffix.lower())):
+        raise InputError(f"{path}: {hint}")
     if path.is_dir():
         if (path / SAVED).is_file():
             _check(path / SAVED, SAVED, _NAMES["savedmodel"])
@@ -135,14 +139,14 @@ def detect_format(path: Path) -> Format:
 
 
 def _check(path: Path, kind: str, name: str) -> None:
-    """Raises InputError for a file that doesn't begin as one of that kind: a text, a picture."""
+    """Raise InputError unless the file begins with the bytes of its format, as a text file or picture wouldn't."""
     try:
         with path.open("rb") as file:
             start = file.read(64)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
     if start.startswith(_POINTER):
-        raise InputError(f"{path}: is a Git LFS pointer, not the file itself: fetch that with `git lfs pull`")
+        raise InputError(f"{path}: is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`")
     if kind in _FIELDS:
         known = start[:1] in [bytes([field]) for field in _FIELDS[kind]]
     else:
@@ -154,7 +158,11 @@ def _check(path: Path, kind: str, name: str) -> None:
 
 
 def list_graph_files(path: Path) -> tuple[Path, ...]:
-    """All files that make up the graph: a folder's, an IR's weights, an ONNX graph's external data."""
+    """Return all files that make up the graph.
+
+    These are a folder's files, an IR's weights, the external data of an ONNX graph, or the checkpoint of a ``.meta``
+    file.
+    """
     if path.is_dir():
         return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
     if path.suffix.lower() == ".meta":
@@ -170,10 +178,10 @@ def list_graph_files(path: Path) -> tuple[Path, ...]:
 
 
 def _read_locations(path: Path) -> list[str]:
-    """The names of the files that an ONNX graph's tensors lie in, as its ``external_data`` have them, sorted.
+    """Return the names in the ``external_data`` of an ONNX graph, which are the files that contain its tensors, sorted.
 
-    Those are found without the library that parses ONNX, which the workbench doesn't need otherwise: by how protobuf
-    writes an entry of the key ``location``, its value's length, and the value.
+    The workbench doesn't depend on an ONNX parser otherwise, so the names are found by a search for protobuf's encoding
+    of an entry: the key ``location``, the length of its value, and the value.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -181,6 +189,6 @@ def _read_locations(path: Path) -> list[str]:
             for match in _LOCATION.finditer(content):
                 length = match[1][0] & 0x7F | (match[1][1] << 7 if len(match[1]) > 1 else 0)
                 found.add(content[match.end() : match.end() + length].decode("utf-8", "replace"))
-    except (OSError, ValueError):  # missing or empty: whoever reads it says so
+    except (OSError, ValueError):  # missing or empty: the reader of the graph raises the error
         return []
     return sorted(name for name in found if not (Path(name).is_absolute() or ".." in Path(name).parts))

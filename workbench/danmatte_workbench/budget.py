@@ -1,4 +1,4 @@
-"""What a winner may cost, and whether a candidate keeps to it."""
+"""The limits that a winner must meet, and the check of a candidate against them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from danmatte_workbench.errors import InputError
 IOU_DROP = "iou_drop"
 DISAGREEMENT = "disagreement"
 LATENCY = "latency"
-REACH = 2.0  # times the limit: where a confirmed loss's interval may end
+INTERVAL_FACTOR = 2.0  # the end of a confirmed loss's interval may be up to this factor times the limit
 NO_KINDS: Mapping[str, Measurement] = MappingProxyType({})
-ENOUGH = 30  # pictures of a kind, for its own loss to be held to the limit
+MIN_KIND_SAMPLES = 30  # pictures that a kind must have for its own loss and interval to be limited
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was broken, in words; nothing broken is acceptance."""
+    """The limits that a candidate broke, in words. A candidate that broke none is accepted."""
 
     broken: tuple[str, ...]
 
@@ -29,7 +29,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits against the source, in points (hundredths): IoU lost, or tensors' disagreement; and milliseconds a frame.
+    """Limits relative to the source.
+
+    max_iou_drop: loss of IoU in points (hundredths).
+    max_disagreement: disagreement of output tensors in points.
+    max_latency_ms: milliseconds per frame.
 
     At least one of the first two is set.
     """
@@ -40,7 +44,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.max_iou_drop is None and self.max_disagreement is None:
-            raise InputError("a budget needs --max-iou-drop, or --max-disagreement where the answer isn't a mask")
+            raise InputError("a budget needs --max-iou-drop, or --max-disagreement if the output isn't a mask")
         for option, limit in (("--max-iou-drop", self.max_iou_drop), ("--max-disagreement", self.max_disagreement)):
             if limit is not None and not 0 <= limit <= 100:
                 raise InputError(f"{option}: expected points from 0 to 100, such as 0.5, received {limit:g}")
@@ -49,7 +53,7 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """Those that are set, by metric."""
+        """The limits that are set, by metric."""
         limits = {
             IOU_DROP: self.max_iou_drop,
             DISAGREEMENT: self.max_disagreement,
@@ -59,39 +63,45 @@ class Budget:
 
     @property
     def accuracy(self) -> str:
-        """The metric that says how far a candidate is from its source."""
+        """The metric that measures how far a candidate is from its source."""
         return DISAGREEMENT if self.max_iou_drop is None else IOU_DROP
 
     def accepts_accuracy(
         self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement] = NO_KINDS
     ) -> bool:
-        """Whether the losses among these are within their limit; other limits may be broken or unmeasured."""
+        """Return whether the losses are within their limit, whatever the other limits say."""
         return not self._find_losses_broken(measurements, kinds)
 
     def judge(self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement] = NO_KINDS) -> Verdict:
-        """The verdict on the figures that a winner is chosen by.
+        """Return the verdict on the measurements by which the winner is chosen.
 
-        The loss itself is within its limit, and that of no kind of scene surely beyond; of other limits the pessimistic
-        end counts. What wasn't measured is broken.
+        The loss over all pictures must be within the limit. For each kind of scene, only a loss whose whole interval is
+        above the limit counts as broken. For other metrics, the pessimistic end of the interval must be within the
+        limit. A metric that wasn't measured is broken.
 
-        kinds: the loss in each kind of scene.
+        kinds: the loss for each kind of scene.
         """
         known = tuple(measurements)
         return Verdict((*self._find_losses_broken(known, kinds), *self._find_others_broken(known)))
 
     def confirm(self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement] = NO_KINDS) -> Verdict:
-        """The verdict on the figures of pictures that had no part in the choice.
+        """Return the verdict on pictures that weren't used to choose the winner.
 
-        The loss is within its limit, and its interval ends within twice the limit. The same holds in each kind of scene
-        that has enough pictures to tell; no other kind's loss is surely beyond the limit.
+        The loss must be within the limit, and the end of its interval within twice the limit. The same holds for each
+        kind of scene with enough pictures. For other kinds, only a loss whose whole interval is above the limit counts
+        as broken.
         """
         known = tuple(measurements)
-        return Verdict((*self._find_losses_broken(known, kinds, enough=ENOUGH), *self._find_others_broken(known)))
+        losses = self._find_losses_broken(known, kinds, enough=MIN_KIND_SAMPLES)
+        return Verdict((*losses, *self._find_others_broken(known)))
 
     def _find_losses_broken(
         self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement], enough: int | None = None
     ) -> list[str]:
-        """In words. enough: pictures that a kind has for its interval to count; None where no interval does."""
+        """Return the broken loss limits, in words.
+
+        enough: the minimum number of pictures for a kind's interval to count; None if intervals don't count.
+        """
         metric, limit = self.accuracy, self.limits[self.accuracy]
         whole = next((item for item in measurements if item.metric == metric), None)
         if whole is None:
@@ -100,11 +110,12 @@ class Budget:
         for where, item in {"": whole, **{f" in {kind}": loss for kind, loss in kinds.items()}}.items():
             figure = f"{metric}{where} is {item.value:.3g} {item.unit}, the limit is {limit:g}"
             strict = not where or (enough is not None and item.samples >= enough)
-            if not (item.value if strict else item.low) <= limit:  # so that NaN, too, is broken
-                broken.append(figure if strict else f"{figure}, and it is surely above")
-            elif strict and enough is not None and not item.high <= REACH * limit:
+            highest = INTERVAL_FACTOR * limit
+            if not (item.value if strict else item.low) <= limit:  # written this way because NaN must be broken, too
+                broken.append(figure if strict else f"{figure}, and its whole interval is above it")
+            elif strict and enough is not None and not item.high <= highest:
                 broken.append(
-                    f"{metric}{where} may reach {item.high:.3g} {item.unit}, the interval's limit is {REACH * limit:g}"
+                    f"{metric}{where} may reach {item.high:.3g} {item.unit}, the interval's limit is {highest:g}"
                 )
         return broken
 

@@ -16,9 +16,9 @@ PAGES = ("jinja2", "markupsafe", "rich")
 
 @dataclass(frozen=True)
 class Command:
-    """What help says about a command of ``commands/``, with lines that can be typed as they stand.
+    """The help text of a command in ``commands/``, with examples that can be run as they are.
 
-    needs: the libraries that it imports and danmatte's extra brings.
+    needs: the libraries that it imports and that danmatte's extra installs.
     """
 
     description: str
@@ -35,41 +35,43 @@ COMMANDS = {
         ),
     ),
     "convert": Command(
-        "turn a graph, or a part of it, into OpenVINO IR",
+        "convert a graph, or a part of it, to OpenVINO IR",
         (
             "workbench convert --input_model model.tflite --output_dir ir/",
             "workbench convert --input_model frozen.pb --input_shape [1,513,513,3] --model_name person",
         ),
     ),
     "describe": Command(
-        "write a first model.toml of a graph, with what was found in it and what was assumed",
+        "write a draft model.toml for a graph, with what was detected and what was assumed",
         ("workbench describe model.onnx", "workbench describe model.tflite --output models/mine/model.toml"),
     ),
     "evaluate": Command(
-        "measure masks against the truth, by kind of scene",
+        "measure masks against the ground truth, by kind of scene",
         ("workbench evaluate deeplab/4 --data validation/ --json accuracy.json",),
     ),
     "profile": Command(
-        "show where the time goes, layer by layer",
+        "show how long each layer takes",
         ("workbench profile deeplab/4", "workbench profile before/graph.xml after/graph.xml --rows 40"),
     ),
     "sweep": Command(
-        "find how one graph runs best here: batch, streams, threads, requests",
+        "find the best settings for one graph on this machine: batch, streams, threads, requests",
         ("workbench sweep deeplab/4 --seconds 30",),
     ),
     "devices": Command(
-        "list what OpenVINO can run on here, and how much of this machine may be used",
+        "list the devices that OpenVINO can use, and how much of this machine may be used",
         ("workbench devices", "workbench devices GPU"),
         ("rich",),
     ),
-    "report": Command("write a run's page again, from what the run left", ("workbench report runs/deeplab/1",), PAGES),
+    "report": Command(
+        "write a run's HTML page again, from its stored results", ("workbench report runs/deeplab/1",), PAGES
+    ),
     "compare": Command(
-        "set two runs side by side",
+        "compare two runs side by side",
         ("workbench compare runs/deeplab/1 runs/deeplab/2 --html comparison.html",),
         PAGES,
     ),
     "train": Command(
-        "train the networks that are ours: deeplab, on from a graph that was trained before, and quality",
+        "train the project's own networks: deeplab, starting from a trained graph, and quality",
         (
             "workbench train deeplab --data data/ --initial frozen_inference_graph.pb "
             "--teacher deeplabv3_mnv2_pascal_quant.tflite --output-dir training/",
@@ -80,12 +82,13 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 done, 1 nothing met the budget, 2 wrong input, 3 this machine lacks something; and 130
-    where it was interrupted.
+    """Run one command and return its exit code.
+
+    0: done; 1: nothing met the budget; 2: wrong input; 3: this machine lacks something; 130: interrupted.
     """
     began = time.monotonic()
     parsed = make_parser().parse(arguments)
-    parsed.began = began  # for limits of time: what is imported next counts, too
+    parsed.began = began  # because time limits include the imports that follow
     try:
         check_extra(COMMANDS[parsed.command].needs)
         return run_to_end(lambda: int(_import_command(parsed.command).run(parsed)))
@@ -95,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> CommandLine:
-    """The whole command line."""
+    """Return the parser of the whole command line."""
     line = CommandLine("workbench", "From a trained graph to the fastest IR for this CPU.")
     for name, command in COMMANDS.items():
         _import_command(name).add(line.add(name, command.description, *command.examples))
@@ -103,12 +106,12 @@ def make_parser() -> CommandLine:
 
 
 def check_extra(libraries: Sequence[str]) -> None:
-    """Raises MachineError where one of these isn't installed; imports none, since some take seconds."""
+    """Raise MachineError if one of the libraries isn't installed. Imports none of them, because some take seconds."""
     missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
-        raise MachineError(f"needs {', '.join(missing)}, which an extra brings: pip install 'danmatte[workbench]'")
+        raise MachineError(f"needs {', '.join(missing)}; install the extra: pip install 'danmatte[workbench]'")
 
 
 def _import_command(name: str) -> ModuleType:
-    """The module of the command: its ``add(parser)`` and ``run(arguments)``."""
+    """Import and return the command's module, which defines ``add(parser)`` and ``run(arguments)``."""
     return importlib.import_module(f"danmatte_workbench.commands.{name}")

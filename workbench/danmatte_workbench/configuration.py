@@ -1,4 +1,4 @@
-"""How a candidate is run, and the settings of it that a sweep tries."""
+"""How a candidate is run, and the settings that a sweep tries."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,15 @@ def configure(  # noqa: PLR0913 - one for each field of a Configuration
     infer_requests: int = 0,
     batch: int = 1,
 ) -> Configuration:
-    """A configuration, with what a user leaves out filled in. Raises InputError for what the contract doesn't allow.
+    """Return a configuration with defaults for the omitted fields.
 
-    device: any of OpenVINO's device strings; `runtimes.devices.check_device` says which ones can be used here.
-    streams, threads, infer_requests: 0 leaves them to the plugin.
-    batch: the most pictures of one inference; more than 1 is for graphs that can be reshaped, and gain by it.
+    device: any of OpenVINO's device strings; `runtimes.devices.check_device` checks that it can be used on this
+        machine.
+    streams, threads, infer_requests: 0 lets the plugin choose.
+    batch: the maximum number of pictures in one inference; more than 1 is for graphs that can be reshaped and that are
+        faster with it.
+
+    Raises InputError for values that the contract forbids.
     """
     try:
         return Configuration(device, hint, precision, streams, threads, infer_requests, batch)
@@ -31,15 +35,15 @@ def configure(  # noqa: PLR0913 - one for each field of a Configuration
 
 
 def reconfigure(base: Configuration, **changes: Any) -> Configuration:
-    """``base`` with these fields changed. Raises InputError for what the contract doesn't allow."""
+    """Return ``base`` with the given fields changed. Raises InputError for values that the contract forbids."""
     return configure(**(asdict(base) | changes))
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One place in the space that a sweep searches.
+    """One point in the space that a sweep searches.
 
-    ``threads`` of 0 leaves them to the device; pinning is the CPU plugin's own default.
+    If ``threads`` is 0, the device chooses. ``pinning`` is the CPU plugin's own default.
     """
 
     batch: int = 1
@@ -53,7 +57,7 @@ class Setting:
             raise ValueError(f"expected numbers above 0. Received: {self}")
 
     def configuration(self, base: Configuration) -> Configuration:
-        """``base``, its device and precision, run so; pinning isn't the contract's to say."""
+        """Return ``base`` with these settings; its device and precision stay, and pinning isn't part of it."""
         return reconfigure(
             base,
             hint="latency" if self.requests == 1 else "throughput",

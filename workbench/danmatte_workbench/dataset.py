@@ -1,4 +1,4 @@
-"""Frames to calibrate on and to compare on, from folders of pictures and from videos; and their kinds of scene."""
+"""Frames for calibration and comparison, from folders of pictures and from videos, with their kinds of scene."""
 
 import csv
 import hashlib
@@ -30,18 +30,17 @@ BACKGROUND, IGNORE, PERSON = 0, 128, 255
 SAMPLES = Path(__file__).parent / "samples"
 KINDS_FILE, CLASSES_FILE, BOXES_FILE = "kinds.csv", "classes.txt", "boxes.json"
 PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9-]*)_")
-MOST_KINDS = 20  # more different prefixes than this are numbers or names of people
-FEWEST_OF_A_KIND = 3  # pictures, on average, for prefixes to be kinds
-SCENE_FRAMES = 12  # of a clip: its frames look so much alike that they stay together
-CALIBRATION_SHARE = 1 / 3  # of a kind's frames, at most: the others are compared on
+MAX_KINDS = 20  # with more different prefixes, they are probably numbers or names of people
+MIN_PICTURES_PER_KIND = 3  # minimum average number of pictures per prefix for prefixes to be kinds
+SCENE_FRAMES = 12  # consecutive frames of a clip that form a scene, because they look alike
+CALIBRATION_SHARE = 1 / 3  # maximum share of a kind's frames for calibration; the others are for comparison
 
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """A frame, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8 of 0, 128 = ignored and 255, where there is one.
+    """A frame, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8 of 0, 128 = ignored and 255, or None without one.
 
-    class_number: of what the whole picture shows, where its folder says so. boxes: of what is in it, where a file
-    beside it says so.
+    class_number: the class of the whole picture, from its folder. boxes: the objects in it, from a file next to it.
     """
 
     name: str
@@ -53,10 +52,9 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class FrameFile:
-    """Where a frame is: the folder or the video, and which of its pictures or frames.
+    """Where a frame is stored: the folder or video, and which picture or frame of it.
 
-    name: differs from every other in the dataset. kind: of scene; empty where nobody says. scene: frames that share it
-    are as good as the same picture.
+    name: unique in the dataset. kind: of scene; empty if unknown. scene: frames of one scene count as near-duplicates.
     """
 
     name: str
@@ -70,13 +68,13 @@ class FrameFile:
 
     @property
     def address(self) -> str:
-        """The absolute path of the picture; of a video's frame the video's, and its number."""
+        """The absolute path of the picture; for a video's frame, the video's path and the frame's number."""
         return os.path.abspath(_find_images(self.origin) / self.place)  # noqa: PTH100 - resolve() would rename links
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Frames by name, read when they are asked for."""
+    """Frames by name, read on demand."""
 
     files: tuple[FrameFile, ...]
 
@@ -98,41 +96,41 @@ class Dataset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order in which frames come."""
+        """The frames' names, in the order of iteration."""
         return tuple(file.name for file in self.files)
 
     @property
     def labelled(self) -> bool:
-        """Whether frames have masks; all have, or none."""
+        """Whether the frames have masks; either all have, or none."""
         return bool(self.files) and self.files[0].labelled
 
     @property
     def classified(self) -> bool:
-        """Whether every frame has the number of a class."""
+        """Whether every frame has a class number."""
         return bool(self.files) and all(file.class_number != UNCLASSIFIED for file in self.files)
 
     @property
     def boxed(self) -> bool:
-        """Whether it is known of every frame which boxes are in it."""
+        """Whether the boxes of every frame are known."""
         return bool(self.files) and all(file.boxes is not None for file in self.files)
 
     @property
     def origins(self) -> tuple[Path, ...]:
-        """The folders and videos that the frames are from."""
+        """The folders and videos that the frames come from."""
         return tuple(dict.fromkeys(file.origin for file in self.files))
 
     @property
     def kinds(self) -> dict[str, str]:
-        """The kind of scene of each frame by name; empty where nobody says."""
+        """The kind of scene of each frame, by name; frames of unknown kind are left out."""
         return {file.name: file.kind for file in self.files if file.kind}
 
     @property
     def scenes(self) -> dict[str, str]:
-        """The scene of each frame by name: frames that share one look alike."""
+        """The scene of each frame, by name; frames of one scene look alike."""
         return {file.name: file.scene for file in self.files}
 
     def compute_digest(self, *, masks: bool = False) -> str:
-        """sha256 over the frames' names and pixels, and their ``masks`` where those count."""
+        """Return the sha256 over the frames' names and pixels, and over their masks if ``masks`` is set."""
         total = hashlib.sha256()
         for sample in self:
             total.update(f"{sample.name} {sample.pixels.shape}".encode())
@@ -141,37 +139,38 @@ class Dataset:
         return total.hexdigest()
 
     def check(self) -> None:
-        """Raises InputError where files aren't pictures, with how many; what is broken inside shows when it is read."""
+        """Raise InputError if files aren't pictures. Broken contents are found only when a picture is read."""
         odd = [file.address for file in self.files if file.origin.is_dir() and not cv2.haveImageReader(file.address)]
         if odd:
             others = f"; nor are {len(odd) - 1} others of {len(self)}" if len(odd) > 1 else ""
             raise InputError(f"{odd[0]}: isn't a picture that can be read{others}")
 
     def find_shared(self, other: "Dataset") -> list[str]:
-        """The names of those frames here that the other dataset has as well, from the same files."""
+        """Return the names of frames that the other dataset also has, from the same files."""
         known = {file.address for file in other.files}
         return [file.name for file in self.files if file.address in known]
 
     def keep(self, names: Collection[str]) -> "Dataset":
-        """The frames of these names, in their order here."""
+        """Return the frames with these names, in their order here."""
         wanted = frozenset(names)
         return Dataset(tuple(file for file in self.files if file.name in wanted))
 
     def sort_into(self, kinds: Mapping[str, str]) -> "Dataset":
-        """The same frames, of the kinds that are given by name."""
+        """Return the same frames with the given kinds, by name."""
         return Dataset(tuple(replace(file, kind=kinds.get(file.name, file.kind)) for file in self.files))
 
     def pick(self, limit: int) -> "Dataset":
-        """At most ``limit`` frames, as many of each kind as it has, up to the same number.
+        """Return at most ``limit`` frames, spread evenly over the kinds.
 
-        They are the same ones each time, without regard to their order in the folder; fewer are part of more.
+        The choice is deterministic and doesn't depend on the order in the folder. A smaller choice is part of a larger
+        one.
         """
         return self.keep(self._draw(limit, lambda file: file.name))
 
     def split(self, calibration: int) -> tuple["Dataset", "Dataset"]:
-        """Frames to calibrate on, at most a third of each kind, and the others to compare on.
+        """Return frames for calibration, at most a third of each kind, and the other frames for comparison.
 
-        Two frames or one serve as both.
+        With one or two frames, both parts contain all of them.
         """
         first = self._draw(calibration, lambda file: file.scene, share=CALIBRATION_SHARE)
         if not first:
@@ -179,9 +178,9 @@ class Dataset:
         return self.keep(first), self.keep([name for name in self.names if name not in first])
 
     def divide(self, every: int) -> tuple["Dataset", "Dataset"]:
-        """Each ``every``-th scene of each kind, and the others: the same ones each time.
+        """Return every ``every``-th scene of each kind, and all other frames. The choice is deterministic.
 
-        Kinds of fewer scenes are divided together, or else all that they have would be among the first.
+        Kinds with fewer scenes are divided together; otherwise all of their frames would be in the first part.
         """
         first: set[str] = set()
         for files in self._group_by_kind(every, lambda file: file.scene):
@@ -191,9 +190,9 @@ class Dataset:
         return self.keep(first), self.keep([name for name in self.names if name not in first])
 
     def _draw(self, limit: int, key: Callable[[FrameFile], str], share: float = 1.0) -> frozenset[str]:
-        """Names of at most so many frames, in turn from each kind, of which no more than the share is taken.
+        """Return the names of at most ``limit`` frames, in turn from each kind, and at most ``share`` of each kind.
 
-        Kinds that are too small for a share of them are taken together.
+        Kinds that are too small for that share are combined.
         """
         ranked = []
         for files in self._group_by_kind(math.ceil(1 / share), lambda file: file.name):
@@ -203,7 +202,7 @@ class Dataset:
         return frozenset(name for *_, name in sorted(ranked)[:limit])
 
     def _group_by_kind(self, least: int, key: Callable[[FrameFile], str]) -> list[list[FrameFile]]:
-        """The files of each kind; at the end, together, those of kinds that have fewer than ``least`` of the keys."""
+        """Return the files of each kind, and last one group of all kinds with fewer than ``least`` different keys."""
         groups: dict[str, list[FrameFile]] = {}
         for file in self.files:
             groups.setdefault(file.kind, []).append(file)
@@ -213,16 +212,16 @@ class Dataset:
 
 
 def load(*paths: Path) -> Dataset:
-    """The frames at the paths: folders with ``images/`` and ``masks/``, folders of pictures, or videos.
+    """Return the frames at the paths: folders with ``images/`` and ``masks/``, folders of pictures, or videos.
 
-    Masks are 8-bit grey PNGs of their pictures' sizes and names. Kinds of scene are what a folder's ``kinds.csv``
-    says (``picture,kind``), its subfolders, or what the pictures' names begin with (``kind_…``); of several folders
-    that say nothing, each is a kind. Raises InputError for anything else, and where only some have masks.
+    Masks are 8-bit grey PNGs with the sizes and names of their pictures. The kind of scene comes from ``kinds.csv``
+    (``picture,kind``), from the subfolder, or from the prefix of a picture's name (``kind_…``). If several folders
+    don't give kinds, each folder is one. Raises InputError for anything else, and if only some of the data has masks.
     """
     listed = [_list_folder(path) if path.is_dir() else _list_video(path) for path in paths]
     bare = [file.origin for part in listed for file in part if not file.labelled]
     if bare and any(file.labelled for part in listed for file in part):
-        raise InputError(f"{bare[0]}: has no masks, and other data has: give data that has, or data that hasn't")
+        raise InputError(f"{bare[0]}: has no masks, but other data has: expected masks for all data or for none")
     if len(paths) == 1:
         return Dataset(tuple(_tell_kinds(listed[0], [""] * len(listed[0]))))
     files, owners = [], []
@@ -233,7 +232,7 @@ def load(*paths: Path) -> Dataset:
 
 
 def name_apart(paths: Sequence[Path]) -> list[str]:
-    """A short name of each path: its last parts, as many as tell it from every other.
+    """Return a short label for each path: as many of its last parts as make all labels different.
 
     Raises InputError for a path that is given twice.
     """
@@ -247,13 +246,13 @@ def name_apart(paths: Sequence[Path]) -> list[str]:
 
 
 def _tell_kinds(files: Sequence[FrameFile], owners: Sequence[str]) -> list[FrameFile]:
-    """Kinds of those that have none: by prefix where prefixes tell any apart, or else by owner."""
+    """Add kinds to files without one: their prefix if prefixes differ, otherwise their owner."""
     prefixes = [found[1] if (found := PREFIX.match(Path(file.place).name)) else "" for file in files]
     silent = [(owner, prefix) for file, owner, prefix in zip(files, owners, prefixes, strict=True) if not file.kind]
-    # A folder in which only some names have a prefix doesn't mean kinds by them.
+    # If only some names in a folder have a prefix, the prefixes aren't kinds.
     mute = {owner for owner, prefix in silent if not prefix}
     counts = Counter(prefix for owner, prefix in silent if owner not in mute)
-    telling = 2 <= len(counts) <= MOST_KINDS and counts.total() >= FEWEST_OF_A_KIND * len(counts)
+    telling = 2 <= len(counts) <= MAX_KINDS and counts.total() >= MIN_PICTURES_PER_KIND * len(counts)
     return [
         replace(file, kind=file.kind or (prefix if telling and owner not in mute else owner))
         for file, owner, prefix in zip(files, owners, prefixes, strict=True)
@@ -275,12 +274,15 @@ def _list_video(path: Path) -> list[FrameFile]:
 
 
 def _count_frames(path: Path) -> int:
-    """How many frames can be decoded: as many as there are packets, where nothing speaks against it."""
+    """Return the number of frames that can be decoded.
+
+    That is the number of packets, unless corrupt, discarded or leading non-key packets make it necessary to decode.
+    """
     count, doubtful = 0, False
     with _open_video(path) as container:
         for packet in container.demux(video=0):
             if packet.size:
-                # A recording may begin, or go on after a gap, with what only earlier frames explain.
+                # At its start or after a gap, a recording may contain packets that depend on missing frames.
                 doubtful = doubtful or packet.is_corrupt or packet.is_discard or not (count or packet.is_keyframe)
                 count += 1
     if not doubtful:
@@ -292,7 +294,7 @@ def _count_frames(path: Path) -> int:
 def _list_folder(path: Path) -> list[FrameFile]:
     images, masks = _find_images(path), path / "masks"
     found = (file for pattern in ("*", "*/*") for file in images.glob(pattern) if file.suffix.lower() in PICTURES)
-    # Hidden ones are other programs' notes beside pictures, such as macOS's ._name.jpg.
+    # Hidden files are metadata of other programs, such as macOS's ._name.jpg.
     visible = (file for file in found if not any(part.startswith(".") for part in file.relative_to(images).parts))
     names = sorted(file.relative_to(images).as_posix() for file in visible if file.parent != masks)
     if not names:
@@ -302,11 +304,11 @@ def _list_folder(path: Path) -> list[FrameFile]:
     told = _read_kinds(path / KINDS_FILE, names) if (path / KINDS_FILE).exists() else {}
     boxes = read_boxes(path / BOXES_FILE, names) if (path / BOXES_FILE).exists() else {}
     classes = {} if masks.is_dir() else read_classes(path / CLASSES_FILE, names)
-    # Pictures that are numbered are a clip's frames, as far as anybody can tell: those beside each other look alike.
+    # Numbered pictures are taken for consecutive frames of a clip, in which neighbours look alike.
     is_clip = all(Path(name).stem.isdecimal() for name in names)
     files = []
     for number, name in enumerate(names):
-        # Folders that are classes are no kinds of scene: an even mixture of classes is what figures are for.
+        # Folders that are classes aren't kinds of scene, because measurements are meant for an even mix of classes.
         kind = told.get(name) or ("" if classes else Path(name).parent.as_posix().removeprefix("."))
         scene = f"{Path(name).parent}/{number // SCENE_FRAMES}" if is_clip else name
         number_of_class = classes.get(name, UNCLASSIFIED)
@@ -315,9 +317,9 @@ def _list_folder(path: Path) -> list[FrameFile]:
 
 
 def _read_kinds(path: Path, names: Sequence[str]) -> dict[str, str]:
-    """Kinds by picture. Raises InputError for a picture without a kind, and for one that isn't there."""
+    """Return the kind of each picture. Raises InputError for a picture without a kind, and for an unknown picture."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin theirs with a mark
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: can't be read ({error})") from error
@@ -355,12 +357,12 @@ def _read_frame(file: FrameFile) -> LabelledFrame:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB. Raises InputError when there is none."""
+    """Return the picture as (H, W, 3) uint8 RGB. Raises InputError if it can't be read."""
     return _read(path, cv2.IMREAD_COLOR_RGB)
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """The picture as (H, W) uint8. Raises InputError when there is none."""
+    """Return the picture as (H, W) uint8. Raises InputError if it can't be read."""
     return _read(path, cv2.IMREAD_GRAYSCALE)
 
 

@@ -1,14 +1,12 @@
-"""What can go wrong in the workbench, and the exit code that says so.
+"""The workbench's exceptions, and the exit code of each.
 
-WorkbenchError
-├── BudgetError        1   nothing met the budget: a result, not a failure
-├── InputError         2   the user's graph, data or options
-└── MachineError       3   this machine: a library, a device, space, time
+WorkbenchError ├── BudgetError        1   nothing met the budget: a result, not a failure ├── InputError         2   the
+user's graph, data or options └── MachineError       3   this machine: a library, a device, space, time
 """
 
 
 class WorkbenchError(Exception):
-    """The root; never raised itself."""
+    """The base class; never raised itself."""
 
     exit_code = 2
 
@@ -20,7 +18,7 @@ class BudgetError(WorkbenchError):
 
 
 class InputError(WorkbenchError):
-    """What the user gave can't be used; the message says where, what was expected and what was received."""
+    """The user's input can't be used. The message says where, what was expected and what was received."""
 
     exit_code = 2
 

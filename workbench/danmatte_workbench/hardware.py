@@ -1,4 +1,4 @@
-"""What this machine has, and how much of it we may use."""
+"""The hardware of this machine, and how much of it this process may use."""
 
 import math
 import os
@@ -15,12 +15,12 @@ from danmatte.contract.host import read_cpu, read_flags, read_memory_bytes
 _OLDER = ("sse4_1", "sse4_2", "avx", "f16c", "fma")
 _NEWER = ("avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx_vnni_int8", "avx_ne_convert", "amx_tile", "amx_fp16")
 _ARM = ("asimd", "asimdhp", "asimddp", "sve", "i8mm", "bf16", "sme")
-INSTRUCTION_SETS = (*_OLDER, *FEATURES, *_NEWER, *_ARM)  # what inference libraries choose their kernels by
+INSTRUCTION_SETS = (*_OLDER, *FEATURES, *_NEWER, *_ARM)  # those by which inference libraries choose their kernels
 
 
 @dataclass(frozen=True)
 class ThreadLimit:
-    """How many threads to use, and what allows no more, in words."""
+    """The number of threads to use, and the reason why it isn't higher, in words."""
 
     threads: int
     reason: str
@@ -35,10 +35,13 @@ class ThreadLimit:
 
 @dataclass(frozen=True)
 class Hardware:
-    """A machine, and this process' share of it.
+    """A machine, and the share of it that this process may use.
 
-    logical_cpus: what the kernel schedules on, over ``physical_cores`` in ``sockets``. allowed_cpus: those in the
-    affinity mask. quota_cores: the control groups' limit, None where there is none. What can't be read is 0 or empty.
+    logical_cpus: the CPUs that the kernel schedules on, over ``physical_cores`` in ``sockets``.
+    allowed_cpus: the CPUs in the affinity mask.
+    quota_cores: the limit set by control groups; None without a limit.
+
+    Values that can't be read are 0 or empty.
     """
 
     cpu: str
@@ -56,7 +59,7 @@ class Hardware:
 
 
 def find_thread_limit(root: Path = ROOT) -> ThreadLimit:
-    """The threads that this process can really run at once, and what set their number."""
+    """Return the number of threads that this process can run at once, and what limits it."""
     allowed, logical = len(list_cpus()), os.cpu_count() or 1
     quota = read_quota(root)
     if quota < allowed:
@@ -69,7 +72,10 @@ def find_thread_limit(root: Path = ROOT) -> ThreadLimit:
 
 
 def describe_hardware(root: Path = ROOT) -> Hardware:
-    """More than a measurement's host says: for reports, and for those who choose threads."""
+    """Return a description of this machine for reports and for choosing threads.
+
+    It is more detailed than the host facts of a measurement.
+    """
     described, quota, found = read_cpu(root), read_quota(root), find_thread_limit(root)
     cores = _list_cores(root)
     return Hardware(
@@ -89,15 +95,15 @@ def describe_hardware(root: Path = ROOT) -> Hardware:
 
 
 def list_instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
-    """Those that this CPU has of the ones that inference kernels are written for, as the kernel names them."""
+    """Return this CPU's instruction sets, by the kernel's names; only those that inference kernels use."""
     flags = read_flags(read_cpu(root))
     return tuple(name for name in INSTRUCTION_SETS if name in flags)
 
 
 class LoadMeter:
-    """A stopwatch that also sees how busy others keep the machine, by the kernel's ticks (proc_stat(5)).
+    """A stopwatch that also measures the CPU load caused by other processes, from the kernel's ticks (proc_stat(5)).
 
-    What the hypervisor took away counts as others'. Only this process' own time doesn't.
+    Time taken by the hypervisor counts as load from others. Only this process' own CPU time doesn't.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -106,25 +112,28 @@ class LoadMeter:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return time.perf_counter() - self._started
 
     def read_load(self) -> float:
-        """The share of the machine's CPU time since the start that others took, from 0 to 1; 0 where nobody knows."""
+        """Return the share of the machine's CPU time that others have used since the start.
+
+        It is from 0 to 1, and 0 if it is unknown.
+        """
         busy_s, own_s = read_busy_s(self._root) - self._busy, time.process_time() - self._own
         whole_s = self.seconds * (os.cpu_count() or 1)
         return min(1.0, max(0.0, (busy_s - own_s) / whole_s)) if whole_s > 0 else 0.0
 
 
 def read_busy_s(root: Path = ROOT) -> float:
-    """Seconds that all CPUs together were busy since the machine started; 0 where the kernel doesn't say."""
+    """Return the busy seconds of all CPUs together since boot; 0 if the kernel doesn't report them."""
     words = next((line.split() for line in read_lines(root / "proc/stat") if line.startswith("cpu ")), [])
     ticks = [int(word) for word in words[1:9] if word.isdecimal()]  # user nice system idle iowait irq softirq steal
     return (sum(ticks) - sum(ticks[3:5])) / os.sysconf("SC_CLK_TCK") if len(ticks) == 8 else 0.0
 
 
 def _list_cores(root: Path) -> set[tuple[str, str]]:
-    """Socket and core of every CPU that is online; threads of one core are the same one."""
+    """Return (socket, core) of every CPU that is online; the threads of one core share one entry."""
     folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/topology")
     places = ((read_lines(folder / "physical_package_id"), read_lines(folder / "core_id")) for folder in folders)
     return {(socket[0], core[0]) for socket, core in places if socket and core}

@@ -1,4 +1,4 @@
-"""What kind of answer each output of a graph is: found in what it answers, or said by the user."""
+"""The kind of each output of a graph, detected from its values or given by the user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,20 +12,21 @@ from danmatte_workbench.errors import InputError
 Kind: TypeAlias = Literal["scores", "regression", "boxes", "regions", "embedding", "tensor"]
 Answer: TypeAlias = tuple[np.ndarray, ...]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-FEWEST_CLASSES = 3  # fewer numbers in a row are no class scores
+MIN_CLASSES = 3  # rows with fewer numbers aren't taken for class scores
 _VECTORS = frozenset({64, 96, 128, 192, 256, 384, 512, 576, 768, 960, 1024, 1280, 2048})  # usual lengths of embeddings
 _CLOSE = 1e-2
-_FARTHEST = 2.0  # of boxes that are shares of the sides, which may reach out of the picture
-_SHORTEST = 8  # of a map's sides
-_COARSEST = 40  # input pixels to one place of a map
+_FARTHEST = 2.0  # maximum coordinate of boxes that are shares of the sides; boxes may extend beyond the picture
+_SHORTEST = 8  # minimum side of a map
+_COARSEST = 40  # maximum number of input pixels per place of a map
 
 
 @dataclass(frozen=True)
 class OutputKind:
-    """What an output is, and why it is taken for that.
+    """The kind of an output, and the reason for it.
 
-    region: what a map of regions shows, such as text. corners, shares: whether boxes are x before y or the other way
-    round, as TensorFlow's are, and whether they are shares of the sides rather than pixels.
+    region: what a map of regions shows, such as text.
+    corners: whether boxes have x before y, or y before x as TensorFlow's have.
+    shares: whether boxes are shares of the picture's sides rather than pixels.
     """
 
     kind: Kind
@@ -39,7 +40,7 @@ class OutputKind:
 
 
 def find_kinds(answers: Sequence[Answer], size: tuple[int, int]) -> tuple[OutputKind, ...]:
-    """The kind of each output, by what it answered to several pictures of this (height, width)."""
+    """Return the kind of each output, from the outputs for several pictures of ``size`` (height, width)."""
     first = answers[0]
     found = [_find_kind([answer[place] for answer in answers], size) for place in range(len(first))]
     if selection := find_selection(answers):
@@ -54,15 +55,17 @@ def find_kinds(answers: Sequence[Answer], size: tuple[int, int]) -> tuple[Output
                     found[place] = OutputKind("boxes", f"scores of the boxes among which output {table} selects")
     tables = [place for place, each in enumerate(found) if each.kind == "boxes"]
     for place, each in enumerate(found):
-        # Scores, classes and the number of boxes come in outputs of their own, and mean nothing without the boxes.
+        # Scores, classes and the number of boxes are separate outputs, but have no meaning without the boxes.
         if tables and each.kind != "boxes" and _goes_with_boxes(answers, place, tables):
             found[place] = OutputKind("boxes", "as many numbers as there are boxes, or one: their scores and classes")
     return tuple(found)
 
 
 def _goes_with_boxes(answers: Sequence[Answer], place: int, tables: Sequence[int]) -> bool:
-    """Whether the output at ``place`` has one number in every answer, or always as many as one of the tables has rows;
-    how many boxes there are may differ from picture to picture.
+    """Return whether the output at ``place`` belongs to boxes, as their scores or classes do.
+
+    It has one number for every picture, or as many as one of the tables has rows. The number of boxes may differ from
+    picture to picture.
     """
     counts = [answer[place].size for answer in answers]
     rows = ([answer[table].shape[-2] for answer in answers] for table in tables)
@@ -70,10 +73,10 @@ def _goes_with_boxes(answers: Sequence[Answer], place: int, tables: Sequence[int
 
 
 def find_selection(answers: Sequence[Answer]) -> tuple[int, int | None] | None:
-    """The places of the output that selects boxes, as ONNX' NonMaxSuppression does, and of the one that has them all.
+    """Return the places of the output that selects boxes, as ONNX' NonMaxSuppression does, and of all candidate boxes.
 
-    The first holds whole numbers, (n, 3): picture, class, box. The second is None where the boxes aren't an output.
-    None where nothing selects.
+    The selecting output contains whole numbers, (n, 3): picture, class, box. The second place is None if the candidate
+    boxes aren't an output. Returns None if no output selects boxes.
     """
     tables = [place for place, one in enumerate(answers[0]) if _select(tuple(answer[place] for answer in answers))]
     if not tables:
@@ -90,7 +93,7 @@ def find_selection(answers: Sequence[Answer]) -> tuple[int, int | None] | None:
 
 
 def _select(tables: Sequence[np.ndarray]) -> bool:
-    """Whether an output's rows can be picture, class and box, of one picture, in which nothing is selected twice."""
+    """Return whether the output's rows can be (picture, class, box) of a single picture, without duplicates."""
     if any(one.dtype.kind not in "iu" or one.ndim != 2 or one.shape[1] != 3 for one in tables):
         return False
     rows = np.concatenate(tables)
@@ -98,13 +101,13 @@ def _select(tables: Sequence[np.ndarray]) -> bool:
     return bool(len(rows)) and bool((rows[:, 0] == 0).all()) and bool((rows >= 0).all()) and apart
 
 
-def say_kinds(found: Sequence[OutputKind], names: Sequence[str], said: Sequence[str]) -> tuple[OutputKind, ...]:
-    """The kinds with those that the user said instead: ``KIND`` for all outputs, or ``OUTPUT=KIND``.
+def override_kinds(found: Sequence[OutputKind], names: Sequence[str], given: Sequence[str]) -> tuple[OutputKind, ...]:
+    """Return the kinds, replaced where the user gave others: ``KIND`` for all outputs, or ``OUTPUT=KIND``.
 
     ``regions:NAME`` names what the map shows. Raises InputError for an unknown kind or output.
     """
     kinds = list(found)
-    for text in said:
+    for text in given:
         name, _, word = text.rpartition("=")
         kind, _, region = word.partition(":")
         if kind not in KINDS:
@@ -115,23 +118,23 @@ def say_kinds(found: Sequence[OutputKind], names: Sequence[str], said: Sequence[
             raise InputError(f"--meaning: unknown output {name!r}{did_you_mean(name, names)}")
         for place, own in enumerate(names):
             if not name or own in (name, f"{name}:0"):
-                kinds[place] = replace(kinds[place], kind=kind, reason="as you said", region=region or "region")
+                kinds[place] = replace(kinds[place], kind=kind, reason="given by the user", region=region or "region")
     return tuple(kinds)
 
 
 def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKind:
     varies = len({one.shape for one in tensors}) > 1
-    tensor = max(tensors, key=lambda one: one.size)  # a detector may find much, one thing or nothing in a picture
+    tensor = max(tensors, key=lambda one: one.size)  # a detector's output may differ in length between pictures
     if not tensor.size:
         return OutputKind("tensor", f"empty for every picture, of shape {list(tensor.shape)}")
     tensors = [one for one in tensors if one.size]
     sides = [side for side in tensor.shape if side != 1]
     if tensor.size == 1 and not varies:
         return OutputKind("regression", "one number for each picture")
-    is_map = tensor.ndim == 4 and min(tensor.shape[1:3]) >= _SHORTEST  # of geometry, as EAST gives beside its scores
+    is_map = tensor.ndim == 4 and min(tensor.shape[1:3]) >= _SHORTEST  # such as EAST's map of geometry
     if tensor.shape and tensor.shape[-1] in range(4, 8) and len(sides) >= 2 and not is_map and _hold_corners(tensors):
         shares = max(float(np.abs(one).max()) for one in tensors) <= _FARTHEST
-        # Which of the two corners' numbers comes first can't be seen; frameworks have habits.
+        # The values don't show whether x or y comes first, so the framework's convention is assumed.
         corners: Literal["xyxy", "yxyx"] = "yxyx" if shares else "xyxy"
         reason = f"rows of {tensor.shape[-1]} numbers, of which four are corners, taken for {corners} "
         return OutputKind("boxes", f"{reason}{'shares' if shares else 'pixels'}", corners=corners, shares=shares)
@@ -140,25 +143,25 @@ def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKi
     if len(sides) == 2 and tensor.ndim == 3 and _are_distributions(tensors):
         return OutputKind("scores", f"{sides[0]} rows of {sides[1]} numbers that sum to 1, such as a line's characters")
     if len(sides) <= 1 and varies:
-        return OutputKind("tensor", "a row of numbers, of another length for other pictures")
+        return OutputKind("tensor", "a row of numbers whose length differs between pictures")
     if len(sides) == 1:
         return _find_kind_of_row(np.concatenate([one.reshape(1, -1) for one in tensors]).astype(np.float64))
     return _find_kind_of_map(tensors, size)
 
 
 def _are_distributions(tensors: Sequence[np.ndarray]) -> bool:
-    """Whether the last side's numbers are probabilities of classes that exclude each other, in every row."""
-    if tensors[0].shape[-1] < FEWEST_CLASSES or not np.issubdtype(tensors[0].dtype, np.floating):
+    """Return whether every row along the last axis is a probability distribution over enough classes."""
+    if tensors[0].shape[-1] < MIN_CLASSES or not np.issubdtype(tensors[0].dtype, np.floating):
         return False
     return all(float(one.min()) >= 0 and np.allclose(one.sum(axis=-1), 1, atol=_CLOSE) for one in tensors)
 
 
 def _find_kind_of_row(rows: np.ndarray) -> OutputKind:
-    """``rows`` are the vectors of several frames."""
+    """Return the kind of an output that is one vector per picture; ``rows`` has those of several frames."""
     count = rows.shape[1]
     if rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=_CLOSE):
         return OutputKind("scores", f"{count} numbers that sum to 1")
-    if count < FEWEST_CLASSES:
+    if count < MIN_CLASSES:
         return OutputKind("tensor", f"only {count} numbers")
     if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_CLOSE):
         return OutputKind("embedding", f"a vector of {count} numbers whose length is 1")
@@ -188,7 +191,10 @@ def _find_kind_of_map(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> O
 
 
 def _hold_corners(tensors: Sequence[np.ndarray]) -> bool:
-    """Whether four numbers of each row are the corners of a box, in all frames: the second two after the first."""
+    """Return whether four numbers of each row are the corners of a box, in all frames.
+
+    That is taken to be so where the third and fourth number aren't less than the first and second.
+    """
     rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tensors])
     rows = rows[:, 3:] if rows.shape[1] == 7 else rows[:, :4]
     return bool(len(rows)) and float(((rows[:, 2] >= rows[:, 0]) & (rows[:, 3] >= rows[:, 1])).mean()) > 0.99

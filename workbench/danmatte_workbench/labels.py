@@ -1,4 +1,4 @@
-"""What pictures show, told beside them: classes by their folders, boxes by a file in COCO's form."""
+"""Labels of pictures: classes from folder names, and boxes from a file in COCO's format."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ UNCLASSIFIED = -1
 
 
 class LabelledBox(NamedTuple):
-    """A box of something: its corners in shares of the picture's sides, and the number of its class."""
+    """A box around an object: its corners as shares of the picture's sides, and the number of its class."""
 
     left: float
     top: float
@@ -23,10 +23,12 @@ class LabelledBox(NamedTuple):
 
 
 def read_classes(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """The number of each picture's class by its folder's name: its line in ``classes.txt``, counted from 0, or the name
-    itself where all are whole numbers and nothing else is told. Empty where folders say nothing.
+    """Return the class number of each picture, from the name of its folder.
 
-    Raises InputError for a folder that isn't in the file, and for pictures in none.
+    The number is the folder's line in ``classes.txt``, counted from 0. Without that file it is the folder's name
+    itself, if the names of all folders are whole numbers; otherwise the result is empty.
+
+    Raises InputError for a folder that isn't in the file, and for pictures that are in no folder.
     """
     folders = {name: Path(name).parent.as_posix() for name in names}
     if not path.exists():
@@ -62,20 +64,20 @@ class _Boxes(msgspec.Struct):
 
 
 def read_boxes(path: Path, names: Sequence[str]) -> dict[str, tuple[LabelledBox, ...]]:
-    """The boxes of each picture, from a file in COCO's form (``images``, ``annotations``).
+    """Return the boxes of each picture, from a file in COCO's format (``images``, ``annotations``).
 
-    Raises InputError for another form, for a picture that isn't in the file, and for a box of none.
+    Raises InputError for another format, for a picture that isn't in the file, and for a box without a picture.
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Boxes)
     except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"{path}: expected images and annotations as COCO has them ({error})") from error
+        raise InputError(f"{path}: expected images and annotations in COCO's format ({error})") from error
     pictures = {picture.id: picture for picture in found.images if picture.width > 0 and picture.height > 0}
     boxes: dict[str, list[LabelledBox]] = {picture.file_name: [] for picture in pictures.values()}
     for annotation in found.annotations:
         picture = pictures.get(annotation.image_id)
         if picture is None:
-            raise InputError(f"{path}: a box is of image_id {annotation.image_id}, which isn't among the images")
+            raise InputError(f"{path}: a box has the image_id {annotation.image_id}, which isn't among the images")
         left, top, width, height = annotation.bbox
         across, down = picture.width, picture.height
         box = LabelledBox(
@@ -83,5 +85,5 @@ def read_boxes(path: Path, names: Sequence[str]) -> dict[str, tuple[LabelledBox,
         )
         boxes[picture.file_name].append(box)
     if without := [name for name in names if name not in boxes]:
-        raise InputError(f"{path}: {len(without)} of {len(names)} pictures aren't in it, such as {without[0]}")
+        raise InputError(f"{path}: {len(without)} of {len(names)} pictures are missing in it, such as {without[0]}")
     return {name: tuple(boxes[name]) for name in names}

@@ -1,4 +1,4 @@
-"""What pixels become before a network takes them."""
+"""The normalisation of pixels before they enter a network."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -10,14 +10,14 @@ Channels: TypeAlias = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What pixels become before a network takes them: (pixel − mean) / scale, per channel in ``colour`` order."""
+    """The normalisation (pixel − mean) / scale, with one mean and scale per channel in ``colour`` order."""
 
     colour: Literal["RGB", "BGR"]
     mean: Channels
     scale: Channels
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """(1, H, W, 3) uint8 RGB to float32 of the same shape."""
+        """Convert (1, H, W, 3) uint8 RGB to normalised float32 of the same shape."""
         ordered = picture if self.colour == "RGB" else picture[..., ::-1]
         mean, scale = np.array(self.mean, np.float32), np.array(self.scale, np.float32)
         return np.asarray((ordered.astype(np.float32) - mean) / scale)

@@ -1,4 +1,4 @@
-"""The winner, as the folder that models/CONTRACT.md describes."""
+"""Publishing the winner as the folder that models/CONTRACT.md describes."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,19 +34,19 @@ from danmatte_workbench.metrics.outputs import regions
 from danmatte_workbench.runtimes import isa_levels, openvino
 from danmatte_workbench.source import NAME, Source
 
-THRESHOLD = 0.5  # from which probability on a person is there
+THRESHOLD = 0.5  # the lowest probability that counts as a person
 
 
 def publish(trial: Trial, source: Source, models: Path, answers: bytes | None = None) -> Path:
-    """Write the next version of the source's model under ``models``, whole or not at all; return its folder.
+    """Write the next version of the source's model under ``models``, atomically; return its folder.
 
-    answers: the contents of ``answers.json``, if the version is to have any.
-    Raises InputError for what can't be published, and MachineError where ``models`` can't be written.
+    answers: the contents of ``answers.json``; None to publish without it. Raises InputError for a trial that can't be
+    published, and MachineError if ``models`` can't be written.
     """
     candidate = trial.candidate
     assert candidate is not None, f"{trial.name} was never built"
     if not NAME.fullmatch(source.name):
-        raise InputError(f"a model's name has small letters, digits, - and _ only. Received: {source.name!r}")
+        raise InputError(f"model name: expected lower-case letters, digits, - and _ only, received {source.name!r}")
     graph, weights = (candidate.artifact.path.with_name(name) for name in (GRAPH, WEIGHTS))
 
     def describe(version: int) -> Manifest:
@@ -64,7 +64,7 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
     graph, recipe = candidate.artifact.path.with_name(GRAPH), candidate.recipe
     port, resize = candidate.artifact.inputs[0], Resize(source.rule, source.fill)
     picture = PictureInput(port.name, _describe_shape(port), port.dtype, "NHWC", "RGB", resize)  # type: ignore[arg-type]
-    # The ports are given as they are: whether the contract allows them is checked where the manifest is written.
+    # Ports are passed on unchecked, because writing the manifest checks them against the contract.
     return Manifest(
         contract=2,
         name=source.name,
@@ -93,7 +93,7 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
 
 
 def _describe_levels(trial: Trial) -> list[ConfirmedLevel]:
-    """What the version lost under each instruction set that it was compared under, this CPU's own last."""
+    """Return the loss under each instruction set that the version was compared under; the last is this CPU's own."""
     own = next((item for item in trial.measurements if item.metric in (IOU_DROP, DISAGREEMENT)), None)
     highest = isa_levels.find_highest()
     here = [LevelAccuracy(highest, own)] if own and highest and trial.configuration.device == "CPU" else []
@@ -112,7 +112,7 @@ def _describe_outputs(name: str, artifact: Artifact, source: Source) -> tuple[Ou
     if source.meaning == "person":
         grid = surgery.read_grid(openvino.read(artifact.path))
         if grid is None:
-            raise InputError(f"{name}: its answer isn't a person's probability; add the head step")
+            raise InputError(f"{name}: its output isn't the probability of a person; add the head step")
         port = artifact.outputs[0]
         return (RegionsOutput(port.name, port.shape, port.dtype, "NHWC", (Channel(PERSON, THRESHOLD),), grid),)  # type: ignore[arg-type]
     kinds = source.kinds or (OutputKind("tensor", "unknown"),) * len(artifact.outputs)
@@ -122,7 +122,7 @@ def _describe_outputs(name: str, artifact: Artifact, source: Source) -> tuple[Ou
 
 
 def _describe_output(port: Port, kind: OutputKind, size: tuple[int, int]) -> Output:
-    """The output by its kind; as a tensor where the contract asks for more than is known of it."""
+    """Return the contract's description of the output: by its kind, or as a tensor where facts are missing for that."""
     shape, dtype = _describe_shape(port), cast(Any, port.dtype)
     rest = [side for side in port.shape if side != 1]
     if kind.kind == "scores" and len(rest) == 1 and port.shape[-1] == rest[0] > 0:
@@ -135,7 +135,7 @@ def _describe_output(port: Port, kind: OutputKind, size: tuple[int, int]) -> Out
         return RegionsOutput(port.name, shape, "f32", layout, (Channel(kind.region, regions.THRESHOLD),), grid)
     if kind.kind == "boxes" and port.shape[-1:] == (4,):
         columns: tuple[Column, ...] = ("x1", "y1", "x2", "y2")
-        # Detectors of TensorFlow give y before x, and shares of the sides; those of PyTorch x before y, and pixels.
+        # TensorFlow's detectors return y before x, as shares of the sides; PyTorch's return x before y, in pixels.
         if not kind.corners.startswith("x"):
             columns = ("y1", "x1", "y2", "x2")
         units: Literal["pixels", "shares"] = "shares" if kind.shares else "pixels"
@@ -144,7 +144,7 @@ def _describe_output(port: Port, kind: OutputKind, size: tuple[int, int]) -> Out
 
 
 def _find_layout(shape: tuple[int, ...]) -> tuple[Literal["NHWC", "NCHW", "NHW"], tuple[int, int]] | None:
-    """The layout of a single map with its height and width; None for other shapes."""
+    """Return the layout, and (height, width), of an output that is a single map; None for other shapes."""
     if len(shape) == 4 and shape[0] == 1 and min(shape) > 0:
         if shape[3] == 1:
             return "NHWC", (shape[1], shape[2])

@@ -1,4 +1,4 @@
-"""What a graph needs beside its file to be read: a signature, inputs that are frozen, trust in its code."""
+"""Options for reading a graph: signature, inputs to freeze, checkpoint, and whether its code is trusted."""
 
 import dataclasses
 import hashlib
@@ -17,11 +17,13 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a graph is read where its file leaves that open.
+    """How to read a graph where its file leaves that open.
 
-    signature: which of a SavedModel's functions; empty for its default or only one. freeze: inputs by name with the
-    value that each has from now on. trust_lambda: whether Python code in Keras' Lambda layers may run. checkpoint: the
-    values of a TensorFlow 1 graph's variables. shape: the input's, for Keras models that can't be traced without.
+    signature: which function of a SavedModel to read; empty for the default one, or for the only one.
+    freeze: inputs to replace by constants, as (name, value).
+    trust_lambda: whether Python code in Keras' Lambda layers may run.
+    checkpoint: the values of a TensorFlow 1 graph's variables.
+    shape: the input's shape, for Keras models that can't be traced without one.
     """
 
     signature: str = ""
@@ -31,7 +33,7 @@ class ReadOptions:
     shape: tuple[int, ...] = ()
 
     def compute_digest(self, path: Path) -> str:
-        """sha256 over the graph's files and, where there are any, these options."""
+        """Return the sha256 over the graph's files and over these options, if any are set."""
         plain = digest(*list_graph_files(path))
         if self == PLAIN:
             return plain
@@ -44,12 +46,12 @@ PLAIN = ReadOptions()
 
 
 def find_checkpoint_files(checkpoint: Path) -> list[Path]:
-    """The files of a TensorFlow checkpoint, which is named by what they begin with."""
+    """Return the files of a TensorFlow checkpoint, which is named by the prefix of its files."""
     return [file for file in checkpoint.parent.glob(f"{checkpoint.name}.*") if file.suffix != ".meta"]
 
 
 def parse_freeze(texts: Sequence[str]) -> tuple[tuple[str, Value], ...]:
-    """``name=value`` of each: true, false or a number. Raises InputError for anything else."""
+    """Parse each ``name=value``; the value is true, false or a number. Raises InputError for anything else."""
     found: dict[str, Value] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
@@ -62,7 +64,7 @@ def parse_freeze(texts: Sequence[str]) -> tuple[tuple[str, Value], ...]:
 
 
 def parse_value(text: str) -> Value:
-    """True, false or a number. Raises InputError for anything else."""
+    """Parse true, false or a number. Raises InputError for anything else."""
     if text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
     for kind in (int, float):

@@ -1,6 +1,6 @@
-"""Recipes: what is done to a source graph, and all that a search has to know of it, as strict TOML.
+"""Recipes: the steps that change a source graph, and what the search needs to know about them, as strict TOML.
 
-A new recipe is one new file in ``recipes/`` and nothing else; the file's name means nothing.
+A new recipe is one new file in ``recipes/`` and nothing else. The file's name has no meaning.
 """
 
 import dataclasses
@@ -40,12 +40,15 @@ EFFORTS: tuple[EffortName, ...] = get_args(EffortName)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps for one source graph, and when they are worth trying.
+    """Steps for one source graph, and when to try them.
 
-    about: what it is for, in a sentence. meaning: the sources that it is a candidate for, by what they answer.
-    effort: the least one at which it is tried: how dear it is. priority: what has more is tried earlier.
-    source: the graph's digest. exact: the arithmetic stays the source's, so that nearly every budget accepts what it
-    makes. baseline: the name under which every run shows it beside the source; empty for what is no baseline.
+    about: its purpose, in a sentence.
+    meaning: the sources that it is a candidate for, by what their output means.
+    effort: the lowest effort at which it is tried, because of its cost.
+    priority: recipes with a higher priority are tried earlier.
+    source: the graph's digest.
+    exact: whether the arithmetic stays the source's, so that nearly every budget accepts the result.
+    baseline: the name under which every run shows it next to the source; empty if it is no baseline.
     instruction_sets: oneDNN's names of the levels that it is for; empty for all.
     """
 
@@ -67,69 +70,72 @@ class Recipe:
 
     @property
     def toolchain(self) -> dict[str, str]:
-        """The versions of the libraries that its steps name, sorted."""
+        """The versions of the libraries that the steps list, sorted by name."""
         libraries = {library for step in self.steps for library in step.libraries}
         return {library: _version(library) for library in sorted(libraries)}
 
     @property
     def digest(self) -> str:
-        """sha256 over the source, the steps with revisions and fields, and the toolchain; what it is called is free."""
+        """The sha256 over the source, the steps with revisions and fields, and the toolchain; the name is left out."""
         steps = [[step.kind, step.revision, step.fields] for step in self.steps]
         facts = json.dumps([self.source, steps, self.toolchain], sort_keys=True, default=list)
         return hashlib.sha256(facts.encode()).hexdigest()
 
     @property
     def frames(self) -> int:
-        """The most calibration frames that any of its steps looks at; 0 where none does."""
-        return max((step.most_frames for step in self.steps), default=0)
+        """The maximum number of calibration frames that any step uses; 0 if none does."""
+        return max((step.max_frames for step in self.steps), default=0)
 
     @property
-    def looks_at_masks(self) -> bool:
-        """Whether what it makes depends on the calibration frames' masks."""
-        return any(step.looks_at_masks for step in self.steps)
+    def uses_masks(self) -> bool:
+        """Whether the result depends on the masks of the calibration frames."""
+        return any(step.uses_masks for step in self.steps)
 
     @property
     def work(self) -> float:
-        """What is left of the source's work, as a share: a rough guess."""
+        """A rough estimate of the remaining work, as a share of the source's."""
         return math.prod(step.work for step in self.steps)
 
     @property
     def has_own_size(self) -> bool:
-        """Whether its steps say at which size the graph works."""
+        """Whether the steps set the graph's input size."""
         return any(isinstance(step, Reshape | Shrink | TakeStudent) for step in self.steps)
 
     @property
     def lacks_student(self) -> bool:
-        """Whether it starts from a student that the source doesn't have."""
+        """Whether it starts from a student, and the source has none."""
         return any(isinstance(step, TakeStudent) and not step.digest for step in self.steps)
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is cut off the source's graph."""
+        """Whether it keeps the source's whole graph."""
         return any(isinstance(step, Convert) for step in self.steps)
 
     @property
     def is_quantized(self) -> bool:
-        """Whether the graph that it makes computes in 8 bits."""
+        """Whether the resulting graph computes in 8 bits."""
         return any(isinstance(step, Quantize | Recode) for step in self.steps)
 
     def fits(self, source: Source) -> bool:
-        """Whether such a source may have what its steps need: TensorFlow's own formats hardly ever store 8 bits."""
+        """Return whether a source of this format may contain what the steps need.
+
+        TensorFlow's own formats hardly ever store 8-bit weights, so recoding is skipped for them.
+        """
         recodes = any(isinstance(step, Recode) for step in self.steps)
         return not recodes or source.format not in ("frozen", "savedmodel", "keras")
 
     def suits(self, levels: Collection[str]) -> bool:
-        """Whether it is for one of these levels of instruction sets; for machines without any, all recipes are."""
+        """Return whether it is for one of these levels of instruction sets; without levels, every recipe is."""
         return not self.instruction_sets or not levels or not set(self.instruction_sets).isdisjoint(levels)
 
     def resize(self, size: tuple[int, int]) -> "Recipe":
-        """The recipe for inputs of ``size``, (height, width): reshaped just before it is quantized, or at the end."""
+        """Return the recipe with a reshape to ``size``, (height, width), just before quantization or at the end."""
         place = next((n for n, step in enumerate(self.steps) if isinstance(step, Quantize | Recode)), len(self.steps))
         steps = (*self.steps[:place], Reshape(*size), *self.steps[place:])
         return replace(self, name=f"{self.name} {size[1]}x{size[0]}", steps=steps)
 
     def list_beginnings(self) -> tuple["Recipe", ...]:
-        """The recipes that this one begins with, the shortest first and itself last."""
+        """Return the recipes made of its first steps, the shortest first and the whole recipe last."""
         return tuple(replace(self, steps=self.steps[:count]) for count in range(1, len(self.steps) + 1))
 
 
@@ -139,19 +145,19 @@ def _version(library: str) -> str:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A graph that a recipe's first steps have already made, with a note of each."""
+class PartialBuild:
+    """The graph after the first steps of a recipe, with a note for each of them."""
 
     path: Path
     notes: tuple[str, ...]
 
 
 def build_recipe(
-    recipe: Recipe, context: StepContext, target: Path, begun: Begun | None = None
+    recipe: Recipe, context: StepContext, target: Path, begun: PartialBuild | None = None
 ) -> tuple[Artifact, tuple[str, ...]]:
-    """Apply the steps one after another; the last one writes ``target``. Returns a note of each step, too.
+    """Apply the steps in order; the last one writes ``target``. Return the artifact and a note for each step.
 
-    With ``begun``, only the steps that are missing are applied, of which there is one at least.
+    If ``begun`` is given, only the remaining steps are applied. At least one step must remain.
     """
     path, notes = (begun.path, list(begun.notes)) if begun else (context.source.path, [])
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
@@ -164,9 +170,9 @@ def build_recipe(
 
 
 def read_recipe(path: Path, source: Source) -> Recipe:
-    """The recipe in the TOML file, with all fields of all steps that it leaves to ``source``.
+    """Read the recipe in the TOML file, and fill in the fields that it leaves to ``source``.
 
-    Raises InputError that names the file, the place in it, and the nearest word.
+    Raises InputError that names the file, the place in it, and the nearest known word.
     """
     table = read_toml(path)
     known = {field.name for field in dataclasses.fields(Recipe)} - {"source", "steps"}
@@ -182,7 +188,7 @@ def read_recipe(path: Path, source: Source) -> Recipe:
             raise InputError(f"{path}: {key}: expected one of {', '.join(words)}, found {table[key]!r}")
     written = table.pop("step")
     if not isinstance(written, list) or not all(isinstance(step, dict) and "kind" in step for step in written):
-        raise InputError(f"{path}: expected [[step]] tables, each with its kind")
+        raise InputError(f"{path}: expected [[step]] tables, each with a kind, found {written!r}")
     table["instruction_sets"] = tuple(map(str, table.get("instruction_sets", ())))
     try:
         steps = tuple(make_step(step.pop("kind"), step, source) for step in written)
@@ -192,19 +198,23 @@ def read_recipe(path: Path, source: Source) -> Recipe:
 
 
 def read_recipes(source: Source, folder: Path = RECIPES) -> tuple[Recipe, ...]:
-    """The folder's recipes for this source, the most promising first. Raises InputError, also for two of one name."""
+    """Return the folder's recipes for this source, the highest priority first.
+
+    Recipes that need a student are left out if the source has none. Raises InputError, also for two recipes of one
+    name.
+    """
     found: dict[str, Recipe] = {}
     for path in sorted(folder.glob("*.toml")):
         recipe = read_recipe(path, source)
         if recipe.name in found:
-            raise InputError(f"{path}: another recipe of the folder is called {recipe.name}, too")
+            raise InputError(f"{path}: another recipe in the folder has the same name, {recipe.name}")
         if not recipe.lacks_student:
             found[recipe.name] = recipe
     return tuple(sorted(found.values(), key=lambda recipe: (-recipe.priority, recipe.name)))
 
 
 def find_recipe(name: str, source: Source, folder: Path = RECIPES) -> Recipe:
-    """The folder's recipe of that name. Raises InputError that says the nearest name."""
+    """Return the folder's recipe of that name. Raises InputError with the nearest name if there is none."""
     known = {recipe.name: recipe for recipe in read_recipes(source, folder)}
     if name not in known:
         raise InputError(f"--recipe: no recipe is called {name}{did_you_mean(name, sorted(known))}")

@@ -1,4 +1,4 @@
-"""The graph that is to be optimized, and what has to be known of it."""
+"""The graph to optimize, and its description in ``model.toml``."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from danmatte.contract.ports import PICTURE_SIDES
 from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.kinds import OutputKind, say_kinds
+from danmatte_workbench.kinds import OutputKind, override_kinds
 from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.strict_toml import expect_keys, read_toml
 
@@ -30,9 +30,9 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class StudentGraph:
-    """A smaller graph with the source's input and output, trained to stand for it at its own ``size`` (height, width).
+    """A smaller graph with the source's input and output, trained to replace it at its own ``size`` (height, width).
 
-    An empty ``digest`` stands for none.
+    ``digest`` is empty if there is no student.
     """
 
     path: Path = Path()
@@ -44,13 +44,15 @@ class StudentGraph:
 class Source:
     """A trained graph.
 
-    picture, answer: the whole graph's tensors (``node:0``): a picture of ``size`` in; class numbers, logits or
-        probabilities out.
-    port, node: where it is cut: the first convolution's input, the decision over classes. Where ``port`` is
-        ``picture``, nothing in the graph normalises pixels, and its input takes what ``mean`` and ``scale`` make.
+    picture, answer: input and output tensors of the whole graph (``node:0``). The input is a picture of ``size``; the
+        output is class numbers, logits or probabilities.
+    port, node: where the graph is cut: the first convolution's input, and the decision over classes. If ``port`` equals
+        ``picture``, the graph doesn't normalise pixels, and its input expects pixels normalised by ``mean`` and
+        ``scale``.
     mean, scale: what the part before the cut does to pixels: (pixel − mean) / scale, per channel in ``colour`` order.
-    meaning: whether the answer is a mask of people; other graphs' ``answers`` are compared as what ``kinds`` says of
-        each, and they have no node and no person. notes: what was assumed of the graph and not found in it, in words.
+    meaning: whether the output is a mask of people. The ``answers`` of other graphs are compared according to their
+        ``kinds``; their node and person have no meaning.
+    notes: assumptions that aren't stated in the graph, in words.
     student: a smaller graph that recipes may start from instead.
     """
 
@@ -78,17 +80,17 @@ class Source:
 
     @property
     def normalised(self) -> bool:
-        """Whether the whole graph takes normalised pictures rather than pixels."""
+        """Whether the whole graph expects normalised pictures rather than pixels."""
         return self.port == self.picture
 
     @property
     def normalisation(self) -> Normalisation:
-        """What the network's first layer takes."""
+        """The normalisation that the network's first layer expects."""
         return Normalisation(self.colour, self.mean, self.scale)
 
     @property
     def fetches(self) -> tuple[str, ...]:
-        """The tensors that make up the whole graph's answer."""
+        """The output tensors of the whole graph."""
         return self.answers or (self.answer,)
 
     @property
@@ -98,17 +100,20 @@ class Source:
 
     @property
     def student_digest(self) -> str:
-        """The student's digest; empty where there is none."""
+        """The student's digest; empty without a student."""
         return self.student.digest
 
     @property
     def framing(self) -> Framing:
-        """How frames enter the graph."""
+        """How frames are fitted to the graph's input."""
         return Framing(self.size, self.rule, self.fill)
 
 
 def read(path: Path) -> Source:
-    """The source that the ``model.toml`` at ``path`` describes. Raises InputError that names file and place."""
+    """Return the source that the ``model.toml`` at ``path`` describes.
+
+    Raises InputError that names the file and the place in it.
+    """
     table = read_toml(path)
     expect_keys(table, _KEYS["the top"], path, "the top", optional={"student"})
     for section in [name for name in ("input", "output", "resize", "student") if name in table]:
@@ -123,9 +128,9 @@ def read(path: Path) -> Source:
         _read_three(resize, "fill", path),
     )
     if not NAME.fullmatch(name):
-        raise InputError(f"{path}: name: expected small letters, digits, - and _ only, found {name!r}")
+        raise InputError(f"{path}: name: expected lower-case letters, digits, - and _ only, found {name!r}")
     if 0.0 in scale:
-        raise InputError(f"{path}: scale: expected three numbers that one can divide by, found {entry['scale']!r}")
+        raise InputError(f"{path}: scale: expected three numbers other than 0, found {entry['scale']!r}")
     if not all(value.is_integer() and 0 <= value <= 255 for value in fill):
         raise InputError(f"{path}: fill: expected three whole numbers from 0 to 255, found {resize['fill']!r}")
     graph = resolve_graph_path(path.parent / _read_text(table, "graph", path))
@@ -156,18 +161,18 @@ def _read_student(table: dict[str, Any], path: Path) -> StudentGraph:
 
 
 def check_size(source: Source) -> None:
-    """Raises InputError for a source whose pictures are of a size that no published version may take."""
+    """Raise InputError if the source's picture size is outside the limits for published versions."""
     if not all(side in PICTURE_SIDES for side in source.size):
         taken = f"{source.size[1]}×{source.size[0]}"
         limits = f"{PICTURE_SIDES[0]} to {PICTURE_SIDES[-1]} pixels"
-        raise InputError(f"{source.path}: takes pictures of {taken}; expected sides of {limits}, as versions have")
+        raise InputError(f"{source.path}: takes pictures of {taken}; published versions need sides of {limits}")
 
 
 def find(name: str, *folders: Path) -> Path | None:
-    """The ``model.toml`` of the model called ``name``, in the first folder that has it, or ``name`` itself if it is the
-    path of one; None for the path of a graph.
+    """Return the ``model.toml`` of the model called ``name``, from the first folder that has it.
 
-    Raises InputError for neither.
+    If ``name`` is itself a path, return it if it is a ``.toml``, and None if it is a graph. Raises InputError if
+    nothing is found.
     """
     for models in folders:
         described = models / name / "model.toml"
@@ -181,18 +186,20 @@ def find(name: str, *folders: Path) -> Path | None:
 
 
 def _read_answer(answer: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Where masks of people come from; or, with ``meaning``, what the answer is instead."""
+    """Read the fields of ``[output]``: node and person of a mask, or with ``meaning`` the kinds of other outputs."""
     if "meaning" not in answer:
         for key in ("node", "person"):
             if key not in answer:
-                raise InputError(f"{path}: [output] lacks {key}, or meaning where the answer is no mask of people")
+                raise InputError(f"{path}: [output] lacks {key}, or meaning if the output is no mask of people")
         return {"node": _read_text(answer, "node", path), "person": _read_whole(answer, "person", path, range(65536))}
     tensors, words = _read_texts(answer, "tensor", path), _read_texts(answer, "meaning", path)
     if len(words) != len(tensors):
-        raise InputError(f"{path}: [output] has {len(tensors)} tensors, and meaning says {len(words)}; one for each")
+        raise InputError(
+            f"{path}: [output] meaning: expected one for each of {len(tensors)} tensors, found {len(words)}"
+        )
     try:
-        said = [f"{tensor}={word}" for tensor, word in zip(tensors, words, strict=True)]
-        kinds = say_kinds([OutputKind("tensor", "")] * len(tensors), tensors, said)
+        given = [f"{tensor}={word}" for tensor, word in zip(tensors, words, strict=True)]
+        kinds = override_kinds([OutputKind("tensor", "")] * len(tensors), tensors, given)
     except InputError as error:
         raise InputError(f"{path}: [output] {str(error).removeprefix('--')}") from error
     kinds = tuple(replace(kind, reason="as model.toml says") for kind in kinds)
@@ -200,7 +207,10 @@ def _read_answer(answer: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def describe(source: Source, graph: str) -> str:
-    """A ``model.toml`` that says of the source, whose file it calls ``graph``, what `read` would read."""
+    """Return a ``model.toml`` for the source, as `read` would read it.
+
+    graph: the graph's file name in it.
+    """
     notes = "".join(f"# {note}\n" for note in source.notes)
     if source.meaning == "person":
         answer = f"tensor = {_quote(source.answer)}\nnode = {_quote(source.node)}\nperson = {source.person}\n"
@@ -231,19 +241,19 @@ fill = {list(source.fill)}
 
 
 def _quote(value: str | list[str]) -> str:
-    """Text, or several, as TOML writes them, which is as JSON does but for one character."""
+    """Return one or several texts in TOML's syntax, which differs from JSON's in one character only."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
-def say_meanings(source: Source, said: tuple[str, ...]) -> Source:
-    """The source whose outputs are what the user says: ``KIND``, or ``OUTPUT=KIND``, of `kinds.KINDS`.
+def override_meanings(source: Source, given: tuple[str, ...]) -> Source:
+    """Return the source with the kinds of outputs that the user gave: ``KIND`` or ``OUTPUT=KIND``, of `kinds.KINDS`.
 
-    A mask of people stays one where nothing is said. Raises InputError for an unknown kind or output.
+    Without any, the source is returned unchanged. Raises InputError for an unknown kind or output.
     """
-    if not said:
+    if not given:
         return source
-    found = source.kinds or tuple(OutputKind("tensor", "not said") for _ in source.fetches)
-    kinds = say_kinds(found, source.fetches, said)
+    found = source.kinds or tuple(OutputKind("tensor", "unknown") for _ in source.fetches)
+    kinds = override_kinds(found, source.fetches, given)
     return replace(source, meaning="tensors", node=source.answer, person=0, answers=source.fetches, kinds=kinds)
 
 
@@ -255,7 +265,7 @@ def _read_text(table: dict[str, Any], key: str, path: Path) -> str:
 
 
 def _read_texts(table: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
-    """One text or a list of them."""
+    """Read one text or a list of texts."""
     value = table[key] if isinstance(table[key], list) else [table[key]]
     if not value or not all(isinstance(item, str) for item in value):
         raise InputError(f"{path}: {key}: expected text, found {table[key]!r}")
@@ -277,7 +287,7 @@ def _read_choice(table: dict[str, Any], key: str, choices: tuple[str, ...], path
 
 def _read_three(table: dict[str, Any], key: str, path: Path) -> tuple[float, float, float]:
     value = table[key]
-    # True is a number to Python, and nan and inf are numbers to TOML.
+    # Python counts True as a number, and TOML allows nan and inf.
     is_list = isinstance(value, list) and len(value) == 3
     if not is_list or not all(type(item) in (int, float) and math.isfinite(item) for item in value):
         raise InputError(f"{path}: {key}: expected three numbers, found {value!r}")

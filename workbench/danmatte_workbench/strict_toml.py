@@ -1,4 +1,4 @@
-"""Descriptions that users write, as TOML: read strictly, and refused with the file, the place and the nearest word."""
+"""Strict reading of TOML files written by users; errors name the file, the place and the nearest known word."""
 
 import tomllib
 from collections.abc import Collection, Mapping
@@ -10,7 +10,7 @@ from danmatte_workbench.errors import InputError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content. Raises InputError where it can't be read or isn't TOML."""
+    """Return the file's content. Raises InputError if it can't be read or isn't TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -22,9 +22,9 @@ def read_toml(path: Path) -> dict[str, Any]:
 def expect_keys(
     table: Mapping[str, Any], keys: Collection[str], path: Path, place: str, *, optional: Collection[str] = ()
 ) -> None:
-    """Check that the table has every key, and no other but those that are optional.
+    """Check that the table has every required key, and no unknown ones.
 
-    Raises InputError that names the file, the place in it, and the nearest word that is known there.
+    Raises InputError that names the file, the place in it, and the nearest known word.
     """
     known = {*keys, *optional}
     for name in table:

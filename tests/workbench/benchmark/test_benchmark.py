@@ -47,7 +47,7 @@ def test_a_subject_that_cannot_go_on_ends_the_contest_by_name(ill: str, error: t
     ("ill", "limits", "says"),
     [
         ("hangs", ProcessLimits(2.0), "B: not done within 2 s"),
-        ("hoards", ProcessLimits(60.0, 0.6), r"B: it takes [\d.]+ GiB of memory, the limit is 0.6"),
+        ("hoards", ProcessLimits(60.0, 0.6), r"B: uses [\d.]+ GiB of memory, the limit is 0.6"),
     ],
 )
 def test_a_subject_that_takes_too_much_is_out(ill: str, limits: ProcessLimits, says: str) -> None:

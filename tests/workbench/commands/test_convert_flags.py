@@ -150,7 +150,7 @@ def test_several_outputs_come_in_the_order_of_the_flag(tmp_path: Path) -> None:
         (["--layout", "phot(nchw)"], "graph.onnx: --layout: has no input or output phot; did you mean 'photo'"),
         (["--data_type", "int8"], "--data_type: expected half, FP16, float or FP32, received int8"),
         (["--compress_to_fp16", "perhaps"], "--compress_to_fp16: expected True or False, received perhaps"),
-        (["--signature", "serve"], "--signature is for graphs of TensorFlow"),
+        (["--signature", "serve"], "--signature is for TensorFlow graphs only"),
         (["--freeze", "foto=1"], "--freeze: has no input foto; did you mean 'photo'?"),
         (["--model_name", "../other"], "--model_name: expected a file name without folders"),
         (["--model_name", "/etc/other"], "--model_name: expected a file name without folders"),
@@ -179,4 +179,4 @@ def test_nothing_to_convert_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_mean_of_bytes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = graphs.write_tflite(tmp_path / "graph.tflite", bits=8)
     assert main(["convert", str(path), "--mean_values", "[1,2,3]", "--output_dir", str(tmp_path)]) == 2
-    assert "takes u8, and a mean or scale needs floats" in capsys.readouterr().err
+    assert "takes u8, but mean and scale need floats" in capsys.readouterr().err

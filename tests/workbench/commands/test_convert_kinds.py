@@ -167,13 +167,13 @@ REFUSED = {
         lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"),
         "p.onnx",
         "",
-        "is a Git LFS pointer, not the file itself: fetch that with `git lfs pull`",
+        "is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`",
     ),
     "variables": (
         lambda path: own_graphs.write_meta(path.with_suffix("")),
         "model.pb",
         "",
-        "isn't frozen: its variable kernel has no value in the file; give the SavedModel or the .meta",
+        "isn't frozen: the file has no value for the variable kernel; give the SavedModel or the .meta",
     ),
     "signatures": (
         own_graphs.write_signatures,
@@ -182,8 +182,8 @@ REFUSED = {
         "has the signatures decode, embed, find; choose one with --signature",
     ),
     "strings": (own_graphs.write_signatures, "saved", "--signature decode", "it takes encoded pictures (DecodeJpeg)"),
-    "a lambda": (own_graphs.write_lambda, "lambda.keras", "", "where you trust who made the file, say --trust-lambda"),
-    "any size": (own_graphs.write_any_size_keras, "free.keras", "", "give it one: --input_shape [1,H,W,3]"),
+    "a lambda": (own_graphs.write_lambda, "lambda.keras", "", "if you trust the file's origin, use --trust-lambda"),
+    "any size": (own_graphs.write_any_size_keras, "free.keras", "", "give one: --input_shape [1,H,W,3]"),
     "a size that doesn't fit inside": (
         own_graphs.write_fixed_inside,
         "inside.pb",

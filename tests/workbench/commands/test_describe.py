@@ -101,4 +101,7 @@ def test_a_size_that_nothing_can_be_published_for_is_refused(
     small = graphs.write_onnx(tmp_path / "small.onnx", side=8)
     for words in (["describe", str(small)], ["optimize", str(small), "--store", str(tmp_path / "store")]):
         assert main(words) == 2
-        assert "small.onnx: takes pictures of 8×8; expected sides of 16 to 4096 pixels" in capsys.readouterr().err
+        assert (
+            "small.onnx: takes pictures of 8×8; published versions need sides of 16 to 4096 pixels"
+            in capsys.readouterr().err
+        )

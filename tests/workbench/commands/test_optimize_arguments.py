@@ -232,7 +232,7 @@ def test_a_winner_whose_answer_is_no_mask_is_published_by_its_meaning(
 
 def test_what_an_answer_is_may_be_said(root: Path) -> None:
     said, _ = prepare(root, "classifier.onnx", "--meaning", "embedding")
-    assert [str(kind) for kind in said.source.kinds] == ["embedding (as you said)"]
+    assert [str(kind) for kind in said.source.kinds] == ["embedding (given by the user)"]
     mask, _ = prepare(root, "segmenter.onnx", "--meaning", "regions:text")
     assert (mask.source.meaning, mask.source.kinds[0].region) == ("tensors", "text")
     assert mask.budget.limits == {"disagreement": 5.0}

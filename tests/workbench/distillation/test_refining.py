@@ -44,7 +44,7 @@ def test_the_answer_is_nearer_to_the_sources_than_an_enlarged_one(
     pictures = [plain.framing.fit_exactly(frame.pixels) for frame in labelled]
     fitted, seen = coarse.clone(), pictures[3:]
     words = refine(fitted, whole, seen)
-    assert words.startswith("logits of 17×17 are 33×33, fitted at ")
+    assert words.startswith("logits 17×17 became 33×33, fitted at ")
     assert surgery.read_grid(fitted) == surgery.read_grid(whole)
     before, after = 0.0, 0.0
     for picture in pictures[:3]:
@@ -90,7 +90,7 @@ def test_it_follows_quantization_and_a_size_that_is_not_the_sources(
     for number, step in enumerate([*steps, Quantize(frames=4), Refine(frames=6)]):
         artifact, note = step.apply(path, tmp_path / f"{number}.xml", context)
         path = artifact.path
-    assert note.startswith("logits of 25×25 are 49×49, fitted at ")
+    assert note.startswith("logits 25×25 became 49×49, fitted at ")
     model = openvino.read(path)
     assert artifact.outputs[0].shape == (1, 49, 49, 1)
     kinds = {node.get_type_name() for node in model.get_ordered_ops()}

@@ -167,7 +167,9 @@ def test_the_budget_holds_in_every_kind_or_the_next_best_wins() -> None:
     uneven = {name: 0.9 if kind == "night" else -0.9 for name, kind in data.kinds.items()}
     known = KnownLosses({"uneven": uneven, "even": dict.fromkeys(data.names, 0.2)}, data)
     entered = enter(known, division, Budget(0.5), {"uneven": 90, "even": 50})
-    assert entered[0].verdict.broken == ("iou_drop in night is 0.9 points, the limit is 0.5, and it is surely above",)
+    assert entered[0].verdict.broken == (
+        "iou_drop in night is 0.9 points, the limit is 0.5, and its whole interval is above it",
+    )
     (_, even) = Referee(division, Budget(0.5), "throughput", known).confirm(entered)
     assert even.confirmation is not None
     assert [(item.kind, round(item.loss.value, 1)) for item in even.kinds] == [("day", 0.2), ("night", 0.2)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench import dataset
-from danmatte_workbench.budget import ENOUGH
+from danmatte_workbench.budget import MIN_KIND_SAMPLES
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.build import Builder
@@ -60,10 +60,13 @@ def test_features_alone_tell_kinds_apart_and_equal_names_are_numbered() -> None:
 
 
 def test_a_kind_has_enough_pictures_to_tell_a_loss_by_or_there_are_none() -> None:
-    few, many = make_facts(ENOUGH - 5, share=0.01, brightness=0.1), make_facts(60, share=0.4, brightness=0.7, seed=1)
+    few, many = (
+        make_facts(MIN_KIND_SAMPLES - 5, share=0.01, brightness=0.1),
+        make_facts(60, share=0.4, brightness=0.7, seed=1),
+    )
     kinds = sort_by_scene(name_facts(few, many), {})
-    assert not kinds or min(Counter(kinds.values()).values()) >= ENOUGH
-    assert sort_by_scene(name_facts(make_facts(2 * ENOUGH - 1, share=0.2, brightness=0.5)), {}) == {}
+    assert not kinds or min(Counter(kinds.values()).values()) >= MIN_KIND_SAMPLES
+    assert sort_by_scene(name_facts(make_facts(2 * MIN_KIND_SAMPLES - 1, share=0.2, brightness=0.5)), {}) == {}
 
 
 def test_frames_that_look_alike_are_of_one_kind() -> None:
@@ -143,7 +146,7 @@ def test_kinds_that_the_user_says_are_kept(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError("nobody asked")
 
     monkeypatch.setattr("danmatte_workbench.experiment.run.find_scenes", refuse)
-    monkeypatch.setattr("danmatte_workbench.experiment.run.ENOUGH", 1)
+    monkeypatch.setattr("danmatte_workbench.experiment.run.MIN_KIND_SAMPLES", 1)
     run = make_run(tmp_path)
     assert set(run.frames.kinds.values()) == {"kind0", "kind1"}
     assert not run.has_found_kinds
@@ -153,7 +156,7 @@ def test_kinds_that_the_user_says_are_kept(tmp_path: Path, monkeypatch: pytest.M
 def test_without_a_word_of_the_user_the_found_kinds_are_the_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("danmatte_workbench.experiment.run.ENOUGH", 1)
+    monkeypatch.setattr("danmatte_workbench.experiment.run.MIN_KIND_SAMPLES", 1)
     monkeypatch.setattr(
         "danmatte_workbench.experiment.run.find_scenes",
         lambda exact, builder, frames: dict.fromkeys(frames.names, f"{exact.recipe.name} scene"),

@@ -70,7 +70,7 @@ def test_what_follows_the_fused_blocks_stays_as_it_was(model: ov.Model) -> None:
 
 
 def test_a_stem_of_other_strides_is_refused_with_what_was_found(model: ov.Model) -> None:
-    wanted = "a stem of 5 strides and 1 blocks after it, of depthwise and pointwise convolutions; found 4 blocks"
+    wanted = "a stem of 5 strides and 1 blocks after it, of depthwise and pointwise convolutions, found 4 blocks"
     with pytest.raises(InputError, match=f"^expected {wanted}$"):
         fusing.fuse(model, (8,) * 5, (20,), 1)
 

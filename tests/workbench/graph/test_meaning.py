@@ -117,15 +117,15 @@ def test_whole_numbers_of_two_classes_are_people_and_background(kind: type) -> N
 def test_probabilities_in_8_bits_are_no_numbers_of_classes() -> None:
     found = find_whole(lambda picture: 255 * measure_nearness(picture))
     assert found.meaning == "tensors"
-    assert "its whole numbers go from " in found.notes[-1]
+    assert "its whole numbers are from " in found.notes[-1]
 
 
 def test_of_more_classes_than_two_the_person_must_be_said() -> None:
-    with pytest.raises(InputError, match=r"which of its classes is the person\? It answers up to 15"):
+    with pytest.raises(InputError, match=r"which of its classes, up to number 15, is the person isn't known"):
         find_whole(lambda picture: 15.9 * measure_nearness(picture) / measure_nearness(picture).max())
 
 
 @pytest.mark.parametrize("kind", [np.complex64, np.object_])
 def test_what_is_no_real_number_is_refused(kind: type) -> None:
-    with pytest.raises(InputError, match=r"its answer map:0 is of \w+, and only real numbers can be measured"):
+    with pytest.raises(InputError, match=r"output map:0: expected real numbers, found \w+"):
         find_whole(measure_nearness, kind)

@@ -104,7 +104,7 @@ def test_a_graph_of_other_pixels_takes_no_third_kind() -> None:
 
 
 def test_odd_sides_are_refused_for_nv12() -> None:
-    with pytest.raises(InputError, match=r"^NV12 has even height and width, found 9×9; reshape the graph before$"):
+    with pytest.raises(InputError, match=r"^NV12 needs even height and width, found 9×9; reshape the graph first$"):
         set_pixel_format(bytes_in(), "NV12")
 
 

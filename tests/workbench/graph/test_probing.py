@@ -66,14 +66,14 @@ def test_what_is_no_mean_and_scale_is_not_guessed(tmp_path: Path, before: str) -
     path = graph(tmp_path / "odd.pb", UNKNOWABLE[before])
     found = probing.inspect(path)
     assert (found.port, found.mean, found.scale) == (found.picture, (0.0,) * 3, (1.0,) * 3)
-    assert any("what happens before 0:Conv isn't a mean and a scale" in note for note in found.notes)
+    assert any("the preprocessing before 0:Conv isn't a mean and a scale" in note for note in found.notes)
 
 
 def test_a_picture_that_changed_its_shape_is_not_guessed(tmp_path: Path) -> None:
     path = graph(tmp_path / "small.pb", lambda pixels: pixels[:, ::2])
     found = probing.inspect(path)
     assert found.port == found.picture
-    assert any("(1, 16, 16, 3) has become (1, 8, 16, 3)" in note for note in found.notes)
+    assert any("(1, 16, 16, 3) has the shape (1, 8, 16, 3)" in note for note in found.notes)
 
 
 def test_the_person_among_other_classes_is_not_guessed(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_graph_without_a_convolution_is_kept_whole(tmp_path: Path) -> None:
     found = probing.inspect(write_ir(tmp_path / "plain.xml", chain))
     assert found.port == found.picture
     assert found.meaning == "person"
-    assert "its input was given pixels as they are, from 0 to 255" in found.notes
+    assert "its input is given unchanged pixels, from 0 to 255" in found.notes
 
 
 def test_floats_from_nought_to_one_are_told_from_bytes(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_what_floats_are_taken_for_goes_by_the_layout(tmp_path: Path, last: bool
     found = probing.inspect(write_ir(tmp_path / "floats.xml", chain))
     assumed = probing.SIGNED if last else probing.IMAGENET
     assert (found.mean, found.scale) == (assumed.mean, assumed.scale)
-    assert any("nothing in it normalises" in note for note in found.notes)
+    assert any("the graph contains no normalisation" in note for note in found.notes)
 
 
 def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:

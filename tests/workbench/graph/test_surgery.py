@@ -189,7 +189,7 @@ def test_the_output_stride_is_a_power_of_two() -> None:
 
 @pytest.mark.parametrize("make", [lambda: dilated(dilation=1, stride=2), lambda: segmenter(2)[0]])
 def test_a_graph_that_traded_nothing_is_refused(make) -> None:
-    with pytest.raises(InputError, match="so no stride was traded away"):
+    with pytest.raises(InputError, match="so no stride was removed"):
         surgery.double_stride(make())
 
 

@@ -55,7 +55,7 @@ def test_a_trial_that_takes_too_long_is_ended() -> None:
 
 def test_a_trial_that_takes_too_much_memory_is_ended() -> None:
     started = time.monotonic()
-    with pytest.raises(MachineError, match=r"hoard: it takes [\d.]+ GiB of memory, the limit is 0.5"):
+    with pytest.raises(MachineError, match=r"hoard: uses [\d.]+ GiB of memory, the limit is 0.5"):
         run_isolated(crimes.hoard, 1.0, timeout_s=PATIENCE_S, memory_gib=0.5)
     assert time.monotonic() - started < PATIENCE_S
 

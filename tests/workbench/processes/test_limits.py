@@ -109,7 +109,7 @@ def test_silence_ends_when_its_time_is_over() -> None:
 
 
 def test_too_much_memory_is_named_with_its_limit() -> None:
-    with pytest.raises(MachineError, match=r"^somebody: it takes \d+\.\d GiB of memory, the limit is 0\.001$"):
+    with pytest.raises(MachineError, match=r"^somebody: uses \d+\.\d GiB of memory, the limit is 0\.001$"):
         receive(Silence(), Myself(), ProcessLimits(60.0, 0.001), "somebody")  # type: ignore[arg-type]
 
 

@@ -26,15 +26,15 @@ SEEN = [
             "-- VariableV2 with a message:\nVariable or resource `w` is not initialized, model is inconsistent",
             "-- Conversion is failed for: VariableV2",
         ),
-        "it isn't frozen: its variable w has no value in the file; give the SavedModel",
+        "it isn't frozen: the file has no value for the variable w; give the SavedModel",
     ),
     (
         OPENVINO_PAGE.format("", "-- No conversion rule found for operations: DecodeJpeg"),
-        "it takes encoded pictures (DecodeJpeg), and OpenVINO takes pixels",
+        "it takes encoded pictures (DecodeJpeg), but OpenVINO takes pixels",
     ),
     (
         OPENVINO_PAGE.format("", "-- No conversion rule found for operations: FarthestPointSample, Foo"),
-        "OpenVINO has no counterpart for FarthestPointSample, Foo",
+        "OpenVINO doesn't support FarthestPointSample, Foo",
     ),
     (
         OPENVINO_PAGE.format(
@@ -47,20 +47,20 @@ SEEN = [
     (
         "Check 'translate_map.count(op_type)' failed at src/frontends/tensorflow_lite/src/frontend.cpp:2:\n"
         "FrontEnd API failed with OpConversionFailure:\nNo translator found for Convolution2DTransposeBias node.\n",
-        "OpenVINO has no counterpart for Convolution2DTransposeBias",
+        "OpenVINO doesn't support Convolution2DTransposeBias",
     ),
     (
         TENSORFLOW_PAGE.format("Input to reshape is a tensor with 789507 values, but the requested shape has 198147"),
-        "a reshape inside has a fixed size: it got 789507 values and takes 198147, so pictures must have another size",
+        "a reshape inside has a fixed size: it received 789507 values and expects 198147; use another picture size",
     ),
     (TENSORFLOW_PAGE.format("Something odd happened"), "Something odd happened (at Reshape)"),
     ('in user code:\n\n    File "m.py", line 2, in f\n\n    ValueError: it is odd.\n', "ValueError: it is odd"),
     (
         "Check 'ok' failed at src/frontends/onnx/frontend/src/utils/tensor_external_data.cpp:9:\nInvalid usage of "
         "method for externally stored data in file (weights.data, offset: 0, data_length: 432)",
-        "its weights lie in weights.data, and that isn't beside it",
+        "its weights are in the file weights.data, which isn't next to it",
     ),
-    ("No model config found in the file at a.weights.h5.", "it holds weights without their graph; save the whole"),
+    ("No model config found in the file at a.weights.h5.", "it contains weights without their graph; save the whole"),
     ("Cannot recognize input model.", "it is damaged, or no graph of that format"),
     (
         "File not found: filepath=a.keras. Please ensure the file is an accessible `.keras` zip file.",
@@ -68,10 +68,10 @@ SEEN = [
     ),
     (
         "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. This carries a risk",
-        "where you trust who made the file, say --trust-lambda",
+        "if you trust the file's origin, use --trust-lambda",
     ),
-    ("Unknown layer: 'Attend'. Please ensure you are using a scope", "it has a layer of its own, Attend"),
-    ("Could not locate class 'Attend'. Make sure custom classes are decorated", "it has a layer of its own, Attend"),
+    ("Unknown layer: 'Attend'. Please ensure you are using a scope", "it has a custom layer, Attend"),
+    ("Could not locate class 'Attend'. Make sure custom classes are decorated", "it has a custom layer, Attend"),
     ("at file.cpp:7\n\n  the shape is wrong. \n", "the shape is wrong"),
     ("", "RuntimeError"),
 ]

@@ -15,18 +15,18 @@ HERE = ("CPU", "GPU.0", "GPU.1")
     ["CPU", "GPU", "GPU.0", "GPU.1", "AUTO", "AUTO:GPU,CPU", "AUTO:-GPU,CPU", "HETERO:GPU,CPU", "MULTI:CPU(4),GPU.1"],
 )
 def test_what_is_there_can_be_used(text: str) -> None:
-    check_device(text, there=HERE)
+    check_device(text, available=HERE)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("GPU", r"^device GPU isn't on this machine; there is CPU, and AUTO chooses by itself$"),
-        ("HETERO:GPU,CPU", r"^device HETERO:GPU,CPU: device GPU isn't on this machine; there is CPU"),
-        ("NPU", r"NPU isn't on this machine; there is CPU"),
+        ("GPU", r"^device GPU isn't on this machine; available: CPU, or AUTO to choose automatically$"),
+        ("HETERO:GPU,CPU", r"^device HETERO:GPU,CPU: device GPU isn't on this machine; available: CPU"),
+        ("NPU", r"NPU isn't on this machine; available: CPU"),
         ("CPU.1", r"CPU\.1 isn't on this machine"),
         ("CPU.0", r"CPU\.0 isn't on this machine"),
-        ("cpu", r"'cpu' is no device that OpenVINO knows; did you mean 'CPU'\?; there is CPU"),
+        ("cpu", r"'cpu' is no device that OpenVINO knows; did you mean 'CPU'\?; available: CPU"),
         ("GUP", r"did you mean 'GPU'\?"),
         ("ATUO", r"did you mean 'AUTO'\?"),
         ("", r"'' is no device"),
@@ -34,25 +34,25 @@ def test_what_is_there_can_be_used(text: str) -> None:
         ("HETERO", r"expected devices, such as HETERO:CPU"),
         ("MULTI:", r"expected devices, such as MULTI:CPU"),
         ("MULTI:CPU,,CPU", r"expected devices between commas, received ''"),
-        ("MULTI:-CPU", r"only AUTO can leave devices out, received -CPU"),
-        ("AUTO:-CPU", r"leaves out everything"),
+        ("MULTI:-CPU", r"only AUTO can exclude devices, received -CPU"),
+        ("AUTO:-CPU", r"excludes all devices"),
         ("AUTO:-GUP", r"no device GUP; did you mean 'GPU'\?"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(text: str, says: str) -> None:
     with pytest.raises(MachineError, match=says):
-        check_device(text, there=("CPU",))
+        check_device(text, available=("CPU",))
 
 
 def test_every_number_of_a_family_is_left_out_with_it() -> None:
-    check_device("AUTO:-CPU", there=HERE)
-    with pytest.raises(MachineError, match="leaves out everything"):
-        check_device("AUTO:-GPU", there=("GPU.0", "GPU.1"))
+    check_device("AUTO:-CPU", available=HERE)
+    with pytest.raises(MachineError, match="excludes all devices"):
+        check_device("AUTO:-GPU", available=("GPU.0", "GPU.1"))
 
 
 def test_a_machine_without_devices_says_so() -> None:
-    with pytest.raises(MachineError, match="there is none"):
-        check_device("CPU", there=())
+    with pytest.raises(MachineError, match="none is available"):
+        check_device("CPU", available=())
 
 
 def test_the_cpu_of_this_machine_is_found_and_described() -> None:

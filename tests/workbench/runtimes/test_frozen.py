@@ -73,7 +73,7 @@ def test_what_is_frozen_is_told_by_its_path(tmp_path: Path, name: str, frozen: b
 
 
 def test_a_saved_models_inner_file_points_at_its_folder(saved: Path) -> None:
-    with pytest.raises(InputError, match=rf"saved_model\.pb: .*a SavedModel is given by its folder, {saved}"):
+    with pytest.raises(InputError, match=rf"saved_model\.pb: .*for a SavedModel, give its folder, {saved}"):
         read_graph(saved / "saved_model.pb")
 
 
@@ -192,7 +192,9 @@ def test_layers_that_were_never_told_a_size_ask_for_one(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.layers.ReLU(max_value=0.5)]).save(tmp_path / "row.keras")
-    with pytest.raises(InputError, match=r"row\.keras: the file doesn't tell the size .*--input_shape \[1,H,W,3\]"):
+    with pytest.raises(
+        InputError, match=r"row\.keras: the file doesn't state a picture size; .*--input_shape \[1,H,W,3\]"
+    ):
         read_graph(tmp_path / "row.keras")
     definition = read_graph(tmp_path / "row.keras", ReadOptions(shape=(1, 8, 8, 3)))
     assert [node.op for node in definition.node].count("Placeholder") == 1

@@ -72,13 +72,13 @@ def test_a_family_of_kernels_fits_a_level_or_is_newer(kernels: str, level: str, 
 def test_a_level_that_heavy_layers_ignore_is_not_honoured_and_said() -> None:
     kernels = Kernels({"avx2": 60, "avx512": 8}, {"avx2": 3}, {})
     assert (kernels.newest, kernels.honours("AVX2"), kernels.honours("AVX512_CORE")) == ("avx512", False, True)
-    assert kernels.describe_newer("AVX2") == ["not heeded: 8 of 68 heavy layers run in avx512"]
+    assert kernels.describe_newer("AVX2") == ["limit ignored: 8 of 68 heavy layers use avx512"]
 
 
 def test_light_layers_are_remarked_on_and_forgiven() -> None:
     kernels = Kernels({"avx2": 68}, {"avx512": 2}, {})
     assert kernels.honours("AVX2")
-    assert kernels.describe_newer("AVX2") == ["2 light layers stay in avx512"]
+    assert kernels.describe_newer("AVX2") == ["2 light layers still use avx512"]
 
 
 def test_a_plugin_that_says_nothing_honours_nothing() -> None:
@@ -107,9 +107,9 @@ def test_this_cpu_has_its_own_highest_level_and_all_that_it_asks_for() -> None:
 def test_several_families_that_are_newer_are_each_named() -> None:
     kernels = Kernels({"avx2": 1, "avx512": 2, "amx": 3}, {"amx": 1}, {})
     assert kernels.describe_newer("AVX2") == [
-        "not heeded: 2 of 6 heavy layers run in avx512",
-        "not heeded: 3 of 6 heavy layers run in amx",
-        "1 light layers stay in amx",
+        "limit ignored: 2 of 6 heavy layers use avx512",
+        "limit ignored: 3 of 6 heavy layers use amx",
+        "1 light layers still use amx",
     ]
     assert kernels.describe_newer("AVX512_CORE_AMX") == []
 

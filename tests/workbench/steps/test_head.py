@@ -132,7 +132,7 @@ def test_the_person_is_picked_from_the_answer_itself(describe: Describe, tmp_pat
 
 @pytest.mark.parametrize("sharpness", [0, -1, 2.0, True])
 def test_a_sharpness_that_cannot_be_is_refused(describe: Describe, sharpness: float) -> None:
-    with pytest.raises(InputError, match="soften: sharpness: expected a number above 0, 1 at most, found"):
+    with pytest.raises(InputError, match="soften: sharpness: expected a number above 0 and up to 1, found"):
         make_step("soften", {"sharpness": sharpness}, describe(tiny.PLAIN))
 
 

@@ -99,7 +99,7 @@ def test_nv12_frames_give_what_rgb_gave(built: Build, describe: Describe, tmp_pa
 
 
 def test_nv12_of_odd_size_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="NV12 has even height and width, found 65×65; reshape the graph before"):
+    with pytest.raises(InputError, match="NV12 needs even height and width, found 65×65; reshape the graph first"):
         applied(built, describe, tmp_path, "NV12", even=False)
 
 

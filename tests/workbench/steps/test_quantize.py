@@ -22,7 +22,7 @@ from danmatte_workbench.quantization.options import QuantizationOptions
 from danmatte_workbench.runtimes import nncf, openvino
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import Quantize, StepContext
-from danmatte_workbench.steps.quantize import choose_checked
+from danmatte_workbench.steps.quantize import choose_validation_frames
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
 
@@ -158,7 +158,7 @@ def test_masks_stay_when_bytes_are_fed(built: Build, wanted: tiny.Tiny) -> None:
 def test_a_graph_that_takes_other_pictures_is_refused(built: Build, plain: Source, labelled, tmp_path: Path) -> None:
     model = preprocessing.set_pixel_format(openvino.read(built(tiny.PLAIN).path), "BGR")
     path = openvino.save(model, tmp_path / "bgr.xml").path
-    with pytest.raises(InputError, match="expected a graph of uint8 RGB"):
+    with pytest.raises(InputError, match="expected uint8 RGB input"):
         Quantize().apply(path, tmp_path / "graph.xml", StepContext(plain, labelled))
 
 
@@ -224,14 +224,14 @@ def test_a_killed_run_finds_nothing_out_twice(place: Path) -> None:
 def test_accuracy_is_checked_on_frames_of_all_kinds_that_were_not_calibrated_on() -> None:
     files = [FrameFile(f"{kind}{n:02}", Path("x"), "", False, kind, f"{kind}{n}") for kind in "ab" for n in range(50)]
     data = Dataset(tuple(files))
-    checked = choose_checked(data, 40, 30)
+    checked = choose_validation_frames(data, 40, 30)
     assert Counter(checked.kinds.values()) == {"a": 15, "b": 15}
     assert not set(checked.names) & set(data.pick(40).names)
     # Where there are too few, some serve for both.
-    few = choose_checked(data.pick(50), 40, 30)
+    few = choose_validation_frames(data.pick(50), 40, 30)
     assert len(few) == 30
     assert set(few.names) >= set(data.pick(50).names) - set(data.pick(40).names)
-    assert choose_checked(data.pick(20), 40, 30) == data.pick(20)
+    assert choose_validation_frames(data.pick(20), 40, 30) == data.pick(20)
 
 
 def test_looking_at_every_layer_by_itself_takes_longer() -> None:

@@ -64,7 +64,7 @@ def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) ->
 def test_the_noted_grid_moves_with_the_sizes(built: Build, describe: Describe, tmp_path: Path, wanted: Tiny, place):
     context = StepContext(describe(wanted), None)
     artifact, note = Reshape(49, 80).apply(built(wanted).path, tmp_path / "graph.xml", context)
-    assert note == "65×65 is 80×49"
+    assert note == "65×65 became 80×49"
     assert (artifact.inputs[0].shape, artifact.outputs[0].shape) == ((1, 49, 80, 3), (1, 25, 40, 1))
     assert surgery.read_grid(openvino.read(artifact.path)) == place((49, 80), (25, 40))
 
@@ -135,7 +135,7 @@ def test_a_resize_to_the_size_of_nothing_is_refused(describe: Describe) -> None:
     last = [node for node in model.get_ordered_ops() if node.get_type_name() == "Interpolate"][-1]
     last.input(1).replace_source_output(ops.constant(np.array([40, 40])).output(0))
     model.validate_nodes_and_infer_types()
-    with pytest.raises(InputError, match="ResizeBilinear_2 aims at 40×40, the size of nothing that follows the input"):
+    with pytest.raises(InputError, match="ResizeBilinear_2 has the target 40×40; its new size would be unknown"):
         reshaping.reshape(model, (97, 97))
 
 

@@ -34,5 +34,5 @@ def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tm
 
 
 def test_a_graph_that_traded_nothing_is_refused(describe: Describe) -> None:
-    with pytest.raises(InputError, match="no stride was traded away"):
+    with pytest.raises(InputError, match="no stride was removed"):
         surgery.double_stride(logits(describe(tiny.COARSE)))

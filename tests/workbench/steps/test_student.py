@@ -38,5 +38,5 @@ def test_a_student_that_isnt_the_sources_is_refused(
     plain: Source, labelled: Dataset, tmp_path: Path, digest: str
 ) -> None:
     step = make_step("student", {"digest": digest}, plain)
-    with pytest.raises(InputError, match=r"its model.toml names one under \[student\]"):
+    with pytest.raises(InputError, match=r"the model.toml has no \[student\]"):
         step.apply(plain.path, tmp_path / "graph.xml", StepContext(plain, labelled))

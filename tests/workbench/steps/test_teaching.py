@@ -138,10 +138,10 @@ def test_the_head_says_which_class_is_where(context: StepContext, tmp_path: Path
 
 def test_a_graph_at_its_own_stride_is_refused(context: StepContext, tmp_path: Path) -> None:
     cut = make_step("cut", {}, context.source).apply(context.source.path, tmp_path / "cut.xml", context)[0]
-    with pytest.raises(InputError, match=r"^its output stride is 2 already$"):
+    with pytest.raises(InputError, match=r"^stride: expected an output stride below 2, found 2$"):
         Stride(trained_at=2).apply(cut.path, tmp_path / "stride.xml", context)
     _, note = Stride(trained_at=4).apply(cut.path, tmp_path / "stride.xml", context)
-    assert note == "features 33×33 are 17×17 now"
+    assert note == "features 33×33 became 17×17"
 
 
 def test_a_converted_graph_takes_bytes_as_the_source_does(context: StepContext, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--size: expected WIDTHxHEIGHT, received {arguments.size}")
     graph = resolve_graph_path(arguments.model)
     source = probing.inspect(graph, size, read_options(arguments))
-    source = sources.say_meanings(source, tuple(arguments.meaning))
+    source = sources.override_meanings(source, tuple(arguments.meaning))
     sources.check_size(source)  # refuse what `workbench optimize` would refuse
     target: Path = arguments.output or graph.parent / "model.toml"
     if str(target) == "-":

@@ -209,7 +209,7 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     else:
         wanted = parse_exact_size(arguments.size) if arguments.size else None
         source = probing.inspect(Path(arguments.model), wanted, read_options(arguments))
-    source = sources.say_meanings(source, tuple(arguments.meaning))
+    source = sources.override_meanings(source, tuple(arguments.meaning))
     sources.check_size(source)
     size = parse_size(arguments.size, source.size) if arguments.size else None
     size = None if size == source.size else size

@@ -1,1 +1,1 @@
-"""Distillation: a smaller graph, the student, taught by the graph that it was cut out of."""
+"""Distillation: training a smaller graph, the student, on the outputs of the graph that it was made from."""

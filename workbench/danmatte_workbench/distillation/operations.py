@@ -1,4 +1,4 @@
-"""OpenVINO's operations in TensorFlow, with gradients."""
+"""OpenVINO's operations implemented in TensorFlow, with gradients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from danmatte_workbench.processes.silence import silence_stderr
 with silence_stderr():
     import tensorflow as tf
 
-NHWC = (0, 2, 3, 1)  # how TensorFlow's kernels for CPUs want what OpenVINO holds as NCHW
+NHWC = (0, 2, 3, 1)  # the order of axes that TensorFlow's CPU kernels need; OpenVINO's is NCHW
 _PLAIN = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
 class Held:
-    """A value of the graph as TensorFlow holds it: ``tensor`` is the graph's own, transposed by ``order``.
+    """A value of the graph in TensorFlow: ``tensor`` is the graph's own value, transposed by ``order``.
 
-    So a transpose of the graph costs nothing, and every convolution gets NHWC without one before and after it.
+    A transpose in the graph therefore costs nothing, and convolutions get NHWC without transposes around them.
     """
 
     tensor: tf.Tensor
     order: tuple[int, ...] = _PLAIN
 
     def arrange(self, order: tuple[int, ...]) -> tf.Tensor:
-        """The tensor in another order; what has fewer axes is filled up with leading ones first, as in broadcasting."""
+        """Return the tensor in another order; missing axes are added in front with size 1, as in broadcasting."""
         tensor, rank = self.tensor, self.tensor.shape.rank
         if rank < len(order):
             tensor = tf.reshape(tensor, [1] * (len(order) - rank) + tensor.shape.as_list())
@@ -36,7 +36,7 @@ class Held:
         return tf.transpose(tensor, [plain[axis] for axis in order])
 
     def find_axis(self, axis: int) -> int:
-        """Where the graph's own axis lies in ``tensor``."""
+        """Return the position of the graph's own axis in ``tensor``."""
         return self.order.index(axis % len(self.order))
 
 
@@ -44,12 +44,12 @@ Operation = Callable[[ov.Node, list[Held]], Held]
 
 
 def round_to(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
-    """The values at whole multiples of ``step``; gradients pass as if nothing had happened (Bengio et al., 2013)."""
+    """Round to multiples of ``step``; gradients pass through unchanged (Bengio et al., 2013)."""
     return values + tf.stop_gradient(tf.round(values / step) * step - values)
 
 
 def convolve(node: ov.Node, inputs: list[Held]) -> Held:
-    """A convolution of all channels; kernels are (outputs, inputs, height, width)."""
+    """Apply a convolution over all channels; kernels are (outputs, inputs, height, width)."""
     kernel = tf.transpose(inputs[1].tensor, (2, 3, 1, 0))
     image, padding = _pad(node, inputs[0].arrange(NHWC), kernel.shape[:2])
     attributes = node.get_attributes()
@@ -59,7 +59,7 @@ def convolve(node: ov.Node, inputs: list[Held]) -> Held:
 
 
 def convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
-    """A depthwise convolution. Raises InputError for groups of several channels."""
+    """Apply a depthwise convolution. Raises InputError for groups of several channels."""
     kernel = inputs[1].tensor  # (groups, outputs, inputs, height, width)
     if kernel.shape[2] != 1:
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} has groups of several channels")
@@ -73,9 +73,10 @@ def convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
 
 
 def _pad(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Tensor, str]:
-    """The image and TensorFlow's padding rule: ``SAME`` where that pads as the node does, else padded here.
+    """Return the image and TensorFlow's padding: ``SAME`` if it is the node's padding, else an image padded explicitly.
 
-    ``SAME`` pads less where a stride doesn't divide the size, and more at the end; only then it is what the graph has.
+    If a stride doesn't divide the size, ``SAME`` pads less, and more at the end, so it differs from many graphs'
+    padding.
     """
     attributes = node.get_attributes()
     wanted = list(zip(attributes["pads_begin"], attributes["pads_end"], strict=True))
@@ -90,7 +91,7 @@ def _pad(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Te
 
 
 def resize(node: ov.Node, inputs: list[Held]) -> Held:
-    """A bilinear resize. Raises InputError for any other."""
+    """Apply a bilinear resize. Raises InputError for any other mode."""
     attributes = node.get_attributes()
     axes = node.input_value(2).get_node().get_data().tolist() if node.get_input_size() > 2 else None
     height, width = node.get_output_shape(0)[2:] if axes == [2, 3] else node.get_output_shape(0)[1:3]
@@ -98,7 +99,7 @@ def resize(node: ov.Node, inputs: list[Held]) -> Held:
     mode = attributes["coordinate_transformation_mode"]
     if attributes["mode"] not in ("linear", "linear_onnx") or mode not in ("align_corners", "asymmetric", "half_pixel"):
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} resizes by {attributes['mode']}, {mode}")
-    # tf.image.resize knows half pixels only; DeepLab's resizes are align_corners, and must stay so.
+    # tf.image.resize supports half pixels only, but DeepLab's resizes are align_corners.
     answer = tf.raw_ops.ResizeBilinear(
         images=inputs[0].arrange(order),
         size=[height, width],
@@ -109,26 +110,26 @@ def resize(node: ov.Node, inputs: list[Held]) -> Held:
 
 
 def transpose(node: ov.Node, inputs: list[Held]) -> Held:
-    """A transpose, which only changes what the axes are called."""
+    """Apply a transpose, which only changes the order of the axes' names."""
     order = node.input_value(1).get_node().get_data().tolist()
     return Held(inputs[0].tensor, tuple(order.index(axis) for axis in inputs[0].order))
 
 
 def concatenate(node: ov.Node, inputs: list[Held]) -> Held:
-    """Values side by side."""
+    """Concatenate the values."""
     order = inputs[0].order
     axis = inputs[0].find_axis(int(node.get_attributes()["axis"]))
     return Held(tf.concat([item.arrange(order) for item in inputs], axis), order)
 
 
 def reduce_mean(node: ov.Node, inputs: list[Held]) -> Held:
-    """The mean over constant axes, which stay with one place each."""
+    """Compute the mean over constant axes, which are kept with size 1."""
     axes = [inputs[0].find_axis(int(axis)) for axis in node.input_value(1).get_node().get_data().reshape(-1)]
     return Held(tf.reduce_mean(inputs[0].tensor, axes, keepdims=True), inputs[0].order)
 
 
 def pool(node: ov.Node, inputs: list[Held]) -> Held:
-    """The mean over the whole picture. Raises InputError for a pooling of windows."""
+    """Compute the mean over the whole picture. Raises InputError for pooling over windows."""
     attributes = node.get_attributes()
     if list(attributes["kernel"]) != list(node.input_value(0).get_shape()[2:]) or any(attributes["pads_begin"]):
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} pools places, not the whole picture")
@@ -136,14 +137,14 @@ def pool(node: ov.Node, inputs: list[Held]) -> Held:
 
 
 def reshape(node: ov.Node, inputs: list[Held]) -> Held:
-    """Squeezed, unsqueezed or reshaped; the first axis is the pictures' and stays."""
+    """Squeeze, unsqueeze or reshape; the first axis is the batch and stays."""
     plain = inputs[0].arrange(tuple(range(len(inputs[0].order))))
     shape = list(node.get_output_shape(0))
     return Held(tf.reshape(plain, [-1, *shape[1:]]), tuple(range(len(shape))))
 
 
 def clamp(node: ov.Node, inputs: list[Held]) -> Held:
-    """Values cut off at both ends."""
+    """Limit values to a range."""
     attributes = node.get_attributes()
     low, high = float(attributes["min"]), float(attributes["max"])
     tensor = inputs[0].tensor
@@ -152,7 +153,7 @@ def clamp(node: ov.Node, inputs: list[Held]) -> Held:
 
 
 def _combine(operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Operation:
-    """An operation on two values, in the order that the map among them has."""
+    """Return an operation on two values, in the order of axes of the map among them."""
 
     def apply(node: ov.Node, inputs: list[Held]) -> Held:
         first, second = inputs
@@ -163,7 +164,7 @@ def _combine(operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Operatio
 
 
 def _map(operation: Callable[[tf.Tensor], tf.Tensor]) -> Operation:
-    """An operation on each number by itself, in whatever order."""
+    """Return an operation on each number separately, in any order of axes."""
     return lambda node, inputs: Held(operation(inputs[0].tensor), inputs[0].order)
 
 

@@ -1,9 +1,9 @@
-"""Logits at twice the resolution, from features at the coarser one: what a graph loses when its stride is doubled.
+"""Logits at twice the resolution from features at the coarser one, for a graph whose stride was doubled.
 
-At the places that both strides have, features are the same numbers; what is lost are the places between them. They
-are foretold from what is there: the coarse features, the logits around, and the last map of the finer resolution,
-weighed by logistic regression on what the source answers at all places. It is convex, so there are no learning rate
-and no epochs: Newton's method (iteratively reweighted least squares) is there in a few rounds.
+At the places that both strides have, the features are the same. Only the places in between are lost. Their logits are
+predicted from the coarse features, the neighbouring logits, and the last map of the finer resolution, by logistic
+regression on the source's outputs. The problem is convex, so there are no learning rate and no epochs: Newton's method
+(iteratively reweighted least squares) converges in a few rounds.
 """
 
 from collections.abc import Iterable
@@ -20,16 +20,19 @@ from danmatte_workbench.graph.layers import NCHW_TO_NHWC, compute_constants, ext
 from danmatte_workbench.runtimes.openvino import compile_model
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the four fine places of a coarse one, (down, right)
-AROUND, WINDOW = 3, 5  # coarse logits and fine places around that are looked at
+AROUND, WINDOW = 3, 5  # sides of the windows of coarse logits and of the fine map
 ROUNDS = 4
-SURE, SURE_SHARE = 3.0, 0.05  # of the places whose logit is beyond that, so many are looked at
-TRUST = 1e-2  # of each input's second moment: how far the fit may leave bilinear interpolation
-FLOOR = 1e-2  # the least weight of a place, beside at most 0.25
+SURE, SURE_SHARE = 3.0, 0.05  # of places whose absolute logit is at least this, only this share is used
+TRUST = 1e-2  # penalty on differences from bilinear interpolation, as a share of each input's second moment
+FLOOR = 1e-2  # minimum weight of a place; the maximum is 0.25
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """Where the fit looks: the last convolution and its bias, and the last map of the finer resolution, if any."""
+    """The parts of the graph that the fit uses.
+
+    convolution, bias: of the coarse logits. fine: the last map of the finer resolution, if there is one.
+    """
 
     convolution: ov.Node
     bias: ov.Node | None
@@ -37,22 +40,24 @@ class _Parts:
 
     @property
     def kernel(self) -> np.ndarray:
-        """What features weigh in the coarse logit, (channels,)."""
-        (kernel,) = compute_constants([self.convolution.input_value(1)])  # computed from 8 bits, where it is quantized
+        """The weights of the features in the coarse logit, (channels,)."""
+        (kernel,) = compute_constants([self.convolution.input_value(1)])  # not a constant in a quantized graph
         return kernel.reshape(-1)
 
     @property
     def offset(self) -> float:
-        """The coarse logit where all features are 0, as they are beyond the border."""
+        """The coarse logit for features of 0, which is the value beyond the border."""
         return 0.0 if self.bias is None else float(self.bias.input_value(1).get_node().get_data().reshape(-1)[0])
 
 
 def refine(model: ov.Model, teacher: ov.Model, pictures: Iterable[np.ndarray]) -> str:
-    """Give the graph logits of the teacher's resolution, in place; return in words what was done.
+    """Give the graph logits at the teacher's resolution, in place; return a description of the result.
 
-    model: a graph whose stride was doubled and whose answer is the person's probability, (1, h, w, 1). teacher: the
-    same with its own stride; both take ``pictures``, (1, H, W, 3). Raises InputError for graphs that aren't such a
-    pair.
+    model: a graph whose stride was doubled, and whose output is the person's probability, (1, h, w, 1).
+    teacher: the same graph with its original stride.
+    pictures: (1, H, W, 3), as both graphs take them.
+
+    Raises InputError if the graphs aren't such a pair.
     """
     parts, right = _find_parts(model), find_logits(teacher)
     coarse, fine = (list(node.get_output_shape(0))[2:] for node in (find_logits(model), right))
@@ -60,7 +65,7 @@ def refine(model: ov.Model, teacher: ov.Model, pictures: Iterable[np.ndarray]) -
         raise InputError(f"refine: expected logits of half the source's {fine}, found {coarse}")
     grid = surgery.read_grid(teacher)
     if grid is None:
-        raise InputError("refine: expected a graph that answers a person's probability; put head before it")
+        raise InputError("refine: expected a graph whose output is a person's probability; put head before it")
     rows, wanted = _collect(model, teacher, parts, pictures)
     weights = []
     for number, corner in enumerate(CORNERS):
@@ -70,7 +75,7 @@ def refine(model: ov.Model, teacher: ov.Model, pictures: Iterable[np.ndarray]) -
     _replace_answer(model, parts, np.stack(weights), (fine[0], fine[1]))
     surgery.write_grid(model, grid)
     count = sum(len(some) for some in wanted)
-    return f"logits of {coarse[0]}×{coarse[1]} are {fine[0]}×{fine[1]}, fitted at {count} places"
+    return f"logits {coarse[0]}×{coarse[1]} became {fine[0]}×{fine[1]}, fitted at {count} places"
 
 
 def _find_parts(model: ov.Model) -> _Parts:
@@ -83,7 +88,7 @@ def _find_parts(model: ov.Model) -> _Parts:
 
 
 def _find_fine_map(model: ov.Model, coarse: list[int]) -> ov.Output | None:
-    """What enters the block that makes the coarse resolution: the narrowest map of the finer one that is left."""
+    """Return the narrowest map of the finer resolution, which enters the block that creates the coarse one."""
     for node in model.get_ordered_ops():
         made = list(node.get_output_shape(0)) if node.get_type_name() == "GroupConvolution" else []
         if made[2:] != coarse or list(node.get_attributes()["strides"]) != [2, 2]:
@@ -92,7 +97,7 @@ def _find_fine_map(model: ov.Model, coarse: list[int]) -> ov.Output | None:
         while value.get_node().get_type_name() not in ("Convolution", "Parameter"):
             value = value.get_node().input_value(0)
         if value.get_node().get_type_name() == "Convolution":
-            value = value.get_node().input_value(0)  # before the block's channels became many
+            value = value.get_node().input_value(0)  # the map before the block expands the channels
         same = list(value.get_shape())[2:] == list(wide.get_shape())[2:]
         return value if same else wide
     return None
@@ -101,7 +106,7 @@ def _find_fine_map(model: ov.Model, coarse: list[int]) -> ov.Output | None:
 def _collect(
     model: ov.Model, teacher: ov.Model, parts: _Parts, pictures: Iterable[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each corner, what is seen at the places that are looked at, and the teacher's probability there."""
+    """Return, for each corner, the inputs of the regression and the teacher's probabilities at the chosen places."""
     seen = [parts.convolution.input_value(0), find_logits(model).output(0)]
     run = compile_model(extract(model, [*seen, *([parts.fine] if parts.fine is not None else [])], "seen"))
     ask = compile_model(extract(teacher, [find_logits(teacher).output(0)], "teacher"))
@@ -121,7 +126,7 @@ def _collect(
 
 
 def _describe_places(maps: list[np.ndarray], offset: float) -> np.ndarray:
-    """By coarse place, (h, w, n) float32: features, logits around, the fine map around, and a one."""
+    """Return the inputs by coarse place, (h, w, n) float32: features, logits and fine map around it, and a one."""
     features, logits, *fine = maps
     _, height, width = features.shape
     found = [features.transpose(1, 2, 0), _unfold(logits, AROUND, 1, offset)]
@@ -130,7 +135,10 @@ def _describe_places(maps: list[np.ndarray], offset: float) -> np.ndarray:
 
 
 def _unfold(values: np.ndarray, side: int, step: int, beyond: float) -> np.ndarray:
-    """What a convolution of that side and stride sees, (h, w, channels · side²); ``beyond`` is around the border."""
+    """Return the windows of a convolution with that side and stride, (h, w, channels · side²).
+
+    The border is padded with ``beyond``.
+    """
     margin = side // 2
     padded = np.pad(values, ((0, 0), (margin, margin), (margin, margin)), constant_values=beyond)
     windows = sliding_window_view(padded, (side, side), axis=(1, 2))[:, ::step, ::step].transpose(1, 2, 0, 3, 4)
@@ -138,15 +146,15 @@ def _unfold(values: np.ndarray, side: int, step: int, beyond: float) -> np.ndarr
 
 
 def _interpolate(corner: tuple[int, int]) -> np.ndarray:
-    """What the nine coarse logits around count for in bilinear interpolation, (9,)."""
+    """Return the weights of the nine neighbouring coarse logits in bilinear interpolation, (9,)."""
     down, across = ((np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.5, 0.5]))[side] for side in corner)
     return np.outer(down, across).reshape(-1)
 
 
 def fit_probabilities(rows: np.ndarray, wanted: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Weights, (n,), such that the sigmoid of ``rows``, (places, n), is about ``wanted``, (places,), in [0, 1].
+    """Return weights, (n,), for which the sigmoid of ``rows``, (places, n), approximates ``wanted``, (places,).
 
-    Where no place tells otherwise, they stay as in ``start``.
+    ``wanted`` is in [0, 1]. Without evidence from the places, weights stay as in ``start``.
     """
     weights = start.astype(np.float64)
     for _ in range(ROUNDS):
@@ -160,7 +168,7 @@ def fit_probabilities(rows: np.ndarray, wanted: np.ndarray, start: np.ndarray) -
 
 
 def _replace_answer(model: ov.Model, parts: _Parts, weights: np.ndarray, size: tuple[int, int]) -> None:
-    """Put the fitted weights, (4, n), in the last convolution's place: four channels, laid out as finer places."""
+    """Replace the last convolution by the fitted weights, (4, n): four channels, rearranged to the finer places."""
     kernel, count = parts.kernel, len(parts.kernel)
     own, around, bias = weights[:, :count], weights[:, count : count + AROUND**2], weights[:, -1]
     wide = around.reshape(4, 1, AROUND, AROUND) * kernel[None, :, None, None]
@@ -178,7 +186,7 @@ def _replace_answer(model: ov.Model, parts: _Parts, weights: np.ndarray, size: t
         value = ops.add(value, seen, name="refined/sum")
     large = ops.depth_to_space(value, "blocks_first", 2)
     odd = [axis for axis, side in ((2, size[0]), (3, size[1])) if side % 2]
-    if odd:  # the last coarse place is the last fine one; counted from the end, so that other sizes can follow
+    if odd:  # the last row or column is extra; it is sliced off from the end, so that the graph can be reshaped
         start, stop, step = (np.full(len(odd), number) for number in (0, -1, 1))
         large = ops.slice(large, start, stop, step, np.array(odd))
     answer = ops.transpose(ops.sigmoid(large), np.array(NCHW_TO_NHWC))
@@ -190,4 +198,4 @@ def _replace_answer(model: ov.Model, parts: _Parts, weights: np.ndarray, size: t
 
 
 def _store(values: np.ndarray) -> ov.Node:
-    return ops.constant(values.astype(np.float32))  # named by its number, which is made anew where the graph is saved
+    return ops.constant(values.astype(np.float32))  # its generated name is renumbered when the graph is saved

@@ -1,7 +1,7 @@
-"""An OpenVINO graph that learns: the same operations in TensorFlow, its kernels and biases as variables.
+"""A trainable copy of an OpenVINO graph: the same operations in TensorFlow, with kernels and biases as variables.
 
-Whatever a network was made with, after conversion it is a dozen kinds of operations; TensorFlow has them all, and
-their gradients. So a graph can be taught without its training code.
+After conversion, a graph of any framework consists of about a dozen kinds of operations. TensorFlow has all of them,
+with gradients. So a graph can be trained without its training code.
 """
 
 import copy
@@ -19,14 +19,16 @@ with silence_stderr():
     import tensorflow as tf
 
 BIAS_PACE = 0.1
-SMALLEST = 0.1  # of a kernel's size, taken for channels that are smaller
+SMALLEST = 0.1  # minimum size of a channel, as a share of the whole kernel's size
 
 
 class Student:
     """The graph as a function of pictures, and its variables by node name.
 
-    ``watched`` names nodes whose answers are wanted beside the first output. ``paces`` are how fast each variable may
-    learn beside others. Raises InputError for an operation that has no gradients here.
+    watched: names of nodes whose outputs are returned after the first output.
+    paces: factors of the learning rate, by variable.
+
+    Raises InputError for an operation without gradients here.
     """
 
     def __init__(
@@ -44,9 +46,9 @@ class Student:
         unknown = sorted({node.get_type_name() for node in self._nodes} - OPERATIONS.keys() - {"Parameter"})
         if unknown:
             raise InputError(f"can't teach this graph: no gradients for {', '.join(unknown)}")
-        # Variables are shares of each channel's own size: folded batch norms leave kernels whose sizes differ a
-        # hundredfold from channel to channel, and one step must be small for all of them. (Absolute steps made the
-        # loss worse at first, and were behind relative ones after 200.)
+        # Variables are relative to each channel's size: with folded batch norms, sizes differ a hundredfold between
+        # channels, and a step must be small for all of them. (Absolute steps increased the loss at first, and were
+        # still worse than relative ones after 200 steps.)
         self._units: dict[str, np.ndarray] = {}
         self.paces: dict[str, float] = {}
         self.variables: dict[str, tf.Variable] = {}
@@ -54,13 +56,13 @@ class Student:
             if (values := read_weights(node)) is not None:
                 name = node.get_friendly_name()
                 self._units[name] = measure_size(values)
-                # The more inputs a kernel sums, the slower: all its weights may lean the same way at once.
+                # Kernels with more inputs learn more slowly, because all their weights may change in one direction.
                 inputs = np.prod(values.shape[2 if node.get_type_name() == "GroupConvolution" else 1 :])
                 self.paces[name] = BIAS_PACE if node.get_type_name() == "Add" else float(1 / np.sqrt(inputs))
                 self.variables[name] = tf.Variable(values / self._units[name])
 
     def __call__(self, pictures: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """The first output's logits (what enters its sigmoid, if one is there), then what is watched, float32 NHWC."""
+        """Return the logits (the input of the output's sigmoid, if any), then the watched nodes, float32 NHWC."""
         held: dict[str, Held] = {}
         for node in self._nodes:
             name = node.get_friendly_name()
@@ -82,9 +84,9 @@ class Student:
         return tuple(tf.cast(held[name].arrange(NHWC), tf.float32) for name in names)
 
     def simulate_eight_bits(self) -> "Student":
-        """The same student, with the same variables, where kernels and maps are rounded as an INT8 graph rounds them.
+        """Return a student with the same variables that rounds kernels and maps as an INT8 graph does.
 
-        So it learns to live with that (Jacob et al., CVPR 2018).
+        Training it adapts the weights to the rounding (Jacob et al., CVPR 2018).
         """
         same = copy.copy(self)
         same._eight_bits = True
@@ -103,19 +105,19 @@ class Student:
         return rows, columns
 
     def read_weights(self) -> dict[str, np.ndarray]:
-        """What the kernels and biases are now, by node name."""
+        """Return the present kernels and biases, by node name."""
         return {name: variable.numpy() * self._units[name] for name, variable in self.variables.items()}
 
 
 def write_weights(model: ov.Model, weights: Mapping[str, np.ndarray]) -> None:
-    """Give the graph's nodes these kernels and biases, in place."""
+    """Set these kernels and biases in the graph, in place."""
     for node in model.get_ordered_ops():
         if (values := weights.get(node.get_friendly_name())) is not None:
             replace_constant(node, values)
 
 
 def read_weights(node: ov.Node) -> np.ndarray | None:
-    """A convolution's float32 kernel, or the bias that is added to one: what distillation may change; else None."""
+    """Return the values that distillation may change: a convolution's float32 kernel or its bias; else None."""
     kind = node.get_type_name()
     if kind not in CONVOLUTIONS and kind != "Add":
         return None
@@ -128,16 +130,19 @@ def read_weights(node: ov.Node) -> np.ndarray | None:
 
 
 def measure_size(values: np.ndarray) -> np.ndarray:
-    """The root mean square of a kernel's values for each output channel, of a bias's for all, to multiply with."""
+    """Return the root mean square of the values: for each output channel of a kernel, and of a bias as a whole.
+
+    Its shape can be broadcast to the values.
+    """
     axes = tuple(range(1, values.ndim)) if values.shape[0] > 1 else None
     size = np.sqrt(np.square(values).mean(axis=axes, keepdims=True))
     return np.asarray(np.maximum(size, SMALLEST * np.sqrt(np.square(values).mean()) + 1e-6), np.float32)
 
 
 def round_input(node: ov.Node, number: int, value: Held) -> Held:
-    """A convolution's or sum's input as an INT8 graph has it.
+    """Return an input of a convolution or sum, rounded as in an INT8 graph.
 
-    Kernels by output channel, symmetrically; maps as a whole, from 0 up where nothing can be below it.
+    Kernels are rounded symmetrically by output channel; maps as a whole, from 0 up if they can't be negative.
     """
     source, tensor = node.input_value(number).get_node(), value.tensor
     if source.get_type_name() == "Constant":
@@ -152,6 +157,6 @@ def round_input(node: ov.Node, number: int, value: Held) -> Held:
 
 
 def is_sum(node: ov.Node) -> bool:
-    """Whether it adds two maps, as the end of a residual block does."""
+    """Return whether the node adds two maps, as the end of a residual block does."""
     has_constant = any(is_constant(value) for value in node.input_values())
     return node.get_type_name() == "Add" and not has_constant and len(node.get_output_shape(0)) == 4

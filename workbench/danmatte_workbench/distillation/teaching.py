@@ -1,7 +1,7 @@
-"""A smaller graph taught by the one it was cut out of, on frames without labels.
+"""Training of a smaller graph on the outputs of the graph that it was made from, on frames without labels.
 
-The teacher's own answer is the target (Hinton, Vinyals, Dean: "Distilling the knowledge in a neural network", 2015),
-and so are its features wherever both graphs still have the same channels (Romero et al.: "FitNets", 2015).
+The targets are the teacher's output (Hinton, Vinyals, Dean: "Distilling the knowledge in a neural network", 2015), and
+its features wherever both graphs still have the same channels (Romero et al.: "FitNets", 2015).
 """
 
 import math
@@ -26,31 +26,30 @@ from danmatte_workbench.runtimes.openvino import compile_model
 with silence_stderr():
     import tensorflow as tf
 
-Sampler: TypeAlias = Callable[[np.random.Generator], LabelledView]  # of the size that the teacher takes
-Batch: TypeAlias = tuple[np.ndarray, list[np.ndarray]]  # pictures, and what to answer to each
+Sampler: TypeAlias = Callable[[np.random.Generator], LabelledView]  # views have the teacher's input size
+Batch: TypeAlias = tuple[np.ndarray, list[np.ndarray]]  # pictures and target outputs
 Made = TypeVar("Made")
 WARM_UP = 50  # steps
-OVERLAP = 0.5  # what a picture's overlap counts for beside its pixels
-NOBODY = 4.0  # places that a mask must have to count as one
-CLIP = 5.0  # the gradients' norm
-SAVES = 16  # of the state, in the course of a distillation
+OVERLAP = 0.5  # weight of the overlap relative to the cross-entropy
+SMOOTHING = 4.0  # places added to numerator and denominator of the overlap, for pictures without people
+CLIP = 5.0  # maximum norm of the gradients
+SAVES = 16  # number of times that the state is saved during a distillation
 BETAS = (0.9, 0.999)
-FRESH_BETAS = (0.9, 0.99)  # of kernels that start at random
-MEMORY = 0.995  # of the running mean of the weights, a step
+FRESH_BETAS = (0.9, 0.99)  # for kernels that start at random
+MEMORY = 0.995  # decay of the running mean of the weights, per step
 AHEAD = 4  # batches prepared in advance
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """How long and how fast: optimizer steps, pictures in each, the peak learning rate, what features count for.
+    """The options of a distillation.
 
-    Features count ever less, and nothing in the end: what the graph is for is its answer.
-
-    In the last ``eight_bits`` of the steps, a share, the student computes as its INT8 version will. Where a view's
-    truth is known, it is a share ``truth`` of the target.
-
-    Not ``answering``, only features are learned, and count the same to the end, by kernels that start at random: each
-    at a pace that goes by its inputs, and the running mean of the weights is what stays.
+    steps, batch: optimizer steps, and pictures in each. rate: the peak learning rate.
+    features: the weight of the features' errors, which decreases to 0, because only the output counts in the end.
+    eight_bits: the share of the steps, at the end, in which the student computes as its INT8 version will.
+    truth: the share of the ground truth in the target, for views with one.
+    answering: False to train features only, with constant weight and kernels that start at random. Each then has a
+        learning rate that depends on its number of inputs, and the result is the running mean of the weights.
     """
 
     steps: int
@@ -63,7 +62,7 @@ class Distillation:
     answering: bool = True
 
     def compute_rate(self, step: int) -> float:
-        """The learning rate: up in a line over the first steps, then down as a cosine."""
+        """Return the learning rate: a linear warm-up, then a cosine decay."""
         if step < WARM_UP:
             return self.rate * (step + 1) / WARM_UP
         return self.rate * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, self.steps - WARM_UP)))
@@ -77,11 +76,13 @@ def teach(
     checkpoint: Path | None,
     pairs: tuple[FeaturePair, ...] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
-    """Teach a copy of ``model`` what ``teacher`` answers; return its weights by node name, and what was done in words.
+    """Train a copy of ``model`` on the outputs of ``teacher``; return its weights by node name, and a description.
 
-    ``pairs`` are the inner maps that should become alike, found by order and channels where they aren't given.
-    ``checkpoint`` (.npz) keeps the state: called again, training goes on where it was stopped, and ends with the same
-    weights as if it hadn't been. Raises InputError for a graph that has no gradients here.
+    pairs: the inner maps to match; None to find them by order and channels.
+    checkpoint: an .npz file for the state. If training is interrupted, the next call continues from it and ends with
+        the same weights as without the interruption.
+
+    Raises InputError for a graph without gradients here.
     """
     tf.config.experimental.enable_op_determinism()  # same input, same digest
     pairs = pair_block_ends(model, teacher) if pairs is None else pairs
@@ -95,7 +96,7 @@ def teach(
     ask = _make_teacher(teacher, pairs)
 
     def make_batch(number: int) -> Batch:
-        # A generator of each step's own, so that a resumed run sees what it would have seen.
+        # Each step has a separate generator, so that a resumed run uses the same views.
         rng = np.random.default_rng((options.seed, number))
         pictures, answers = zip(
             *(_make_example(ask, sample(rng), student, options) for _ in range(options.batch)), strict=True
@@ -116,9 +117,9 @@ def teach(
 
 
 def prefetch(make: Callable[[int], Made], numbers: Iterable[int]) -> Iterator[Made]:
-    """What ``make`` gives for each of the numbers, in order, made a few ahead in a thread of its own.
+    """Yield ``make(number)`` for each of the numbers, in order, computed a few ahead in a separate thread.
 
-    An error in ``make`` is raised where its value is awaited. The thread ends with the iterator.
+    An error in ``make`` is raised when its value is due. The thread ends with the iterator.
     """
     waiting: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
@@ -142,7 +143,7 @@ def _make_training_step(student: Student, state: "_AdamState", options: Distilla
             logits, *features = student(pictures)
             loss = compute_answer_loss(logits, answers[0]) if options.answering else 0.0
             for mine, right in zip(features, answers[1:], strict=True):
-                # Beside the map's own variance: maps differ in size, and each should count alike.
+                # Relative to the map's variance, so that maps of different magnitude have the same weight.
                 spread = tf.reduce_mean(tf.math.reduce_variance(right, axis=[0, 1, 2]))
                 loss += weight / len(features) * tf.reduce_mean(tf.square(mine - right)) / spread
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, state.weights), CLIP)
@@ -157,24 +158,24 @@ def _make_training_step(student: Student, state: "_AdamState", options: Distilla
 
 
 def compute_answer_loss(logits: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Every place's cross-entropy, and each picture's 1 − soft overlap beside it (Milletari et al., 2016).
+    """Return the cross-entropy of all places, plus 1 − soft overlap of each picture (Milletari et al., 2016).
 
-    By places alone, small figures are given up for large ones: their few pixels hardly count.
+    With cross-entropy alone, small people would be sacrificed for large ones, because they have few pixels.
     """
     entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=right, logits=logits))
     mine = tf.sigmoid(logits)
     both = tf.reduce_sum(mine * right, axis=[1, 2, 3])
     either = tf.reduce_sum(mine * mine + right * right, axis=[1, 2, 3])
-    return entropy + OVERLAP * tf.reduce_mean(1 - (2 * both + NOBODY) / (either + NOBODY))
+    return entropy + OVERLAP * tf.reduce_mean(1 - (2 * both + SMOOTHING) / (either + SMOOTHING))
 
 
 class _AdamState:
-    """The weights, Adam's two moments (Kingma, Ba: "Adam", 2015) and fresh weights' running mean, on disk between runs.
+    """The weights, Adam's two moments (Kingma, Ba: "Adam", 2015), and the running mean of ``fresh`` weights.
 
-    Of ``fresh`` kernels, one that sums many inputs takes smaller steps: all of its weights may lean the same way at
-    once (Yang, Hu et al.: "Tensor Programs V", 2022). keras.optimizers.Adam has neither a pace for each variable nor a
-    running mean that starts short, and its checkpoints would hold an optimizer of one Keras version; the update itself
-    is TensorFlow's own kernel either way.
+    The state can be stored. Fresh kernels with many inputs take smaller steps, because all their weights may change in
+    the same direction (Yang, Hu et al.: "Tensor Programs V", 2022). keras.optimizers.Adam has neither a learning rate
+    for each variable nor a running mean with a short start, and its checkpoints depend on Keras' version. The update
+    itself is TensorFlow's own kernel in both cases.
     """
 
     def __init__(self, student: Student, *, fresh: bool) -> None:
@@ -187,7 +188,7 @@ class _AdamState:
         self._all = [*self.weights, *self._first, *self._second, *self._means]
 
     def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor, number: tf.Tensor) -> None:
-        """One step of Adam."""
+        """Apply one step of Adam."""
         moments = zip(self._first, self._second, gradients, self._paces, strict=True)
         for weight, (first, second, gradient, pace) in zip(self.weights, moments, strict=True):
             tf.raw_ops.ResourceApplyAdam(
@@ -202,17 +203,17 @@ class _AdamState:
                 epsilon=1e-7,
                 grad=gradient,
             )
-        memory = tf.minimum(MEMORY, (1 + number) / (10 + number))  # short at first: the start is soon forgotten
+        memory = tf.minimum(MEMORY, (1 + number) / (10 + number))  # shorter at first, to forget the start
         for mean, weight in zip(self._means, self.weights, strict=False):
             mean.assign(memory * mean + (1 - memory) * weight)
 
     def settle(self) -> None:
-        """Let fresh weights be their running mean (Polyak, Juditsky, 1992)."""
+        """Set fresh weights to their running mean (Polyak, Juditsky, 1992)."""
         for mean, weight in zip(self._means, self.weights, strict=False):
             weight.assign(mean)
 
     def load(self, checkpoint: Path) -> int:
-        """Take the state that the checkpoint has; return the number of steps done."""
+        """Restore the state from the checkpoint, if it exists; return the number of completed steps."""
         if not checkpoint.exists():
             return 0
         with np.load(checkpoint) as kept:
@@ -221,7 +222,7 @@ class _AdamState:
             return int(kept["step"])
 
     def save(self, checkpoint: Path, step: int) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         unfinished = checkpoint.with_suffix(".part.npz")
         values = {f"v{number}": variable.numpy() for number, variable in enumerate(self._all)}
@@ -232,7 +233,7 @@ class _AdamState:
 def _make_example(
     ask: Callable[[np.ndarray], list[np.ndarray]], view: LabelledView, student: Student, options: Distillation
 ) -> Batch:
-    """The picture as the student takes it; the probability that it should answer, (1, h, w, 1), and the features."""
+    """Return the picture as the student takes it, the target probability, (1, h, w, 1), and the target features."""
     picture = view.picture
     if picture.shape[1:3] != student.size:
         picture = cv2.resize(picture[0], student.size[::-1], interpolation=cv2.INTER_AREA)[None]
@@ -245,7 +246,7 @@ def _make_example(
 
 
 def move_corners(logits: np.ndarray, places: tuple[int, int]) -> np.ndarray:
-    """Logits, (h, w, 1), at another number of rows and columns; corners stay corners, as align_corners has them."""
+    """Resample logits, (h, w, 1), to other numbers of rows and columns; corners stay corners, as with align_corners."""
     if logits.shape[:2] == places:
         return logits
     rows, columns = (
@@ -256,7 +257,7 @@ def move_corners(logits: np.ndarray, places: tuple[int, int]) -> np.ndarray:
 
 
 def _make_teacher(teacher: ov.Model, pairs: tuple[FeaturePair, ...]) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """A function from a picture to the teacher's logits and the paired features, float32 NHWC."""
+    """Return a function from a picture to the teacher's logits and the paired features, float32 NHWC."""
     nodes = index_by_name(teacher)
     steps = (1, *(pair.step for pair in pairs))
     asked = (find_logits(teacher), *(nodes[pair.teacher] for pair in pairs))

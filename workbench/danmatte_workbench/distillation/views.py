@@ -1,4 +1,4 @@
-"""The pictures that a student learns from: random pieces of the user's frames, never twice the same."""
+"""The pictures that a student is trained on: random crops of the user's frames, with random changes."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ import numpy as np
 from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Dataset, LabelledFrame
 
 CACHE_BYTES = 2 << 30
-NEARER, FARTHER = 1.5, 0.75  # how much a piece may be magnified, and shrunk
-LEAN = 0.1  # standard deviation of the logarithm of a piece's shape
-GAIN, TINT, SHIFT = 0.25, 0.04, 20.0  # of brightness, of its share in each colour, and what is added to it
+NEARER, FARTHER = 1.5, 0.75  # maximum and minimum scale of a crop
+LEAN = 0.1  # standard deviation of the logarithm of a crop's aspect ratio
+GAIN, TINT, SHIFT = 0.25, 0.04, 20.0  # ranges of brightness factor, of its deviation per colour, and of the offset
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class LabelledView:
 
 @dataclass(frozen=True)
 class ViewSampler:
-    """Random pieces of ``frames`` for graphs of input ``size`` (height, width).
+    """Random crops of ``frames`` for graphs of input ``size`` (height, width).
 
-    ``share`` is the part of a frame's side that a piece shows when it is neither magnified nor shrunk.
+    share: the part of a frame's side that a crop shows if it is neither enlarged nor reduced.
     """
 
     frames: tuple[LabelledFrame, ...]
@@ -33,7 +33,7 @@ class ViewSampler:
     share: float
 
     def __call__(self, rng: np.random.Generator) -> LabelledView:
-        """Draw a piece at random: where, how large, mirrored or not, and how bright."""
+        """Draw a random crop: its place, size, mirroring and brightness."""
         frame = self.frames[int(rng.integers(len(self.frames)))]
         shown = self.share / float(np.exp(rng.uniform(np.log(FARTHER), np.log(NEARER))))
         slices = []
@@ -47,7 +47,7 @@ class ViewSampler:
         height, width = self.size
         filter_ = cv2.INTER_AREA if piece.shape[0] > height else cv2.INTER_LINEAR
         piece = cv2.resize(piece, (width, height), interpolation=filter_)
-        truth = np.full(self.size, IGNORE, np.uint8)  # nothing is known of a frame without a mask
+        truth = np.full(self.size, IGNORE, np.uint8)  # a frame without a mask is unknown everywhere
         if frame.truth is not None:
             truth = np.asarray(cv2.resize(frame.truth[place], self.size[::-1], interpolation=cv2.INTER_NEAREST))
         if rng.random() < 0.5:
@@ -59,7 +59,7 @@ class ViewSampler:
 
 
 def load_frames(dataset: Dataset, limit: int) -> tuple[LabelledFrame, ...]:
-    """Load at most ``limit`` of the frames into memory, fewer where they would take more than 2 GiB."""
+    """Load at most ``limit`` of the frames into memory, fewer if they would take more than 2 GiB."""
     frames: list[LabelledFrame] = []
     size_bytes = 0
     for sample in dataset.pick(limit):
@@ -71,9 +71,10 @@ def load_frames(dataset: Dataset, limit: int) -> tuple[LabelledFrame, ...]:
 
 
 def mix_truth(truth: np.ndarray, belief: np.ndarray, share: float) -> np.ndarray:
-    """``belief``, probabilities (h, w) whose corners are the picture's, mixed with a ``share`` of what is known.
+    """Return ``belief`` mixed with a ``share`` of the known truth.
 
-    ``truth`` is a view's; its values are averaged over the neighbourhood that each place stands for.
+    belief: probabilities, (h, w), whose corners are the picture's corners. truth: that of a view; it is averaged over
+    the neighbourhood of each place.
     """
     rows, columns = (
         np.linspace(0, whole - 1, places, dtype=np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment.store import Candidate, CandidateStore, Workspace
-from danmatte_workbench.recipe import Begun, Recipe, build_recipe
+from danmatte_workbench.recipe import PartialBuild, Recipe, build_recipe
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import StepContext
 
@@ -50,7 +50,7 @@ def _continue_from(
     made: Candidate | None, store: CandidateStore, recipe: Recipe, key: str, context: StepContext
 ) -> Candidate:
     """Build and store the recipe's candidate from ``made``, one of its beginnings, or from the source if it is None."""
-    begun = Begun(made.artifact.path, made.notes) if made else None
+    begun = PartialBuild(made.artifact.path, made.notes) if made else None
     return store.put(
         recipe,
         key,
@@ -75,11 +75,11 @@ class Builder:
 
         It depends on the recipe, on the frames that its steps use, and on their masks if the steps use them.
         """
-        seen = min(recipe.frames, len(self.calibration)), recipe.looks_at_masks
+        seen = min(recipe.frames, len(self.calibration)), recipe.uses_masks
         if seen not in self._frame_digests:
             frames = self.calibration.pick(seen[0])
             self._frame_digests[seen] = frames.compute_digest(masks=seen[1]) if recipe.frames else ""
-        masks = " with masks" if recipe.looks_at_masks else ""
+        masks = " with masks" if recipe.uses_masks else ""
         return hashlib.sha256(f"{recipe.digest} {self._frame_digests[seen]}{masks}".encode()).hexdigest()
 
     def find(self, recipe: Recipe) -> Candidate | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from danmatte_workbench.budget import REACH, Budget
+from danmatte_workbench.budget import INTERVAL_FACTOR, Budget
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import BudgetError, WorkbenchError
 from danmatte_workbench.experiment import judge
@@ -132,7 +132,7 @@ class Referee:
             return True
         # The interval gets narrower with more frames. It gets wider by sqrt(2), since it has to cover new frames.
         scale = math.sqrt(2 * len(self.division.choosing) / len(self.division.confirming))
-        return loss.value + scale * (loss.high - loss.value) <= REACH * self.budget.limits[metric]
+        return loss.value + scale * (loss.high - loss.value) <= INTERVAL_FACTOR * self.budget.limits[metric]
 
     def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
         """Return the trial that wins without the fold's frames; ``best`` if none does."""
@@ -164,9 +164,10 @@ def describe_doubt(trial: Trial, budget: Budget, frames: Dataset) -> str:
     if loss is None:
         return ""
     told = f"even in float32, uncompressed, this graph differs from its source by {loss}, the limit is {limit:g}"
+    highest = INTERVAL_FACTOR * limit
     if loss.low > limit:
         advice = "" if frames.labelled else "give data with masks, where only lower accuracy counts, or "
         raise BudgetError(f"{told}: no candidate can meet it; {advice}set a limit of {2 * loss.high:.2g} or more")
     if loss.value > limit:
         return f"{told}: hardly any candidate will meet it"
-    return f"{told}: {len(frames)} frames are too few to confirm a winner" if loss.high > REACH * limit else ""
+    return f"{told}: {len(frames)} frames are too few to confirm a winner" if loss.high > highest else ""

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.benchmark import PATIENCE
-from danmatte_workbench.budget import ENOUGH, LATENCY, Budget
+from danmatte_workbench.budget import LATENCY, MIN_KIND_SAMPLES, Budget
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError, WorkbenchError
@@ -209,7 +209,7 @@ class ExperimentRun:
         if self.experiment.data.kinds or self.experiment.source.meaning != "person" or exact is None:
             return {}
         needed_s = self.times.estimate_comparison(exact.recipe, len(frames))
-        if len(frames) < 2 * ENOUGH or needed_s > SCENES_SHARE * self.experiment.effort.limit_s:
+        if len(frames) < 2 * MIN_KIND_SAMPLES or needed_s > SCENES_SHARE * self.experiment.effort.limit_s:
             return {}
         return find_scenes(exact, self.builder, frames)
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from danmatte_workbench.budget import ENOUGH
+from danmatte_workbench.budget import MIN_KIND_SAMPLES
 from danmatte_workbench.dataset import IGNORE, PERSON, Dataset
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment.build import Builder
@@ -99,13 +99,13 @@ def sort_by_scene(facts: Mapping[str, SceneFacts], scenes: Mapping[str, str]) ->
         members.setdefault(scenes.get(name, name), []).append(name)
     groups = list(members.values())
     places = _place(groups, facts)
-    for count in range(min(MAX_KINDS, len(facts) // ENOUGH), 1, -1):
+    for count in range(min(MAX_KINDS, len(facts) // MIN_KIND_SAMPLES), 1, -1):
         labels = _cluster(places, count)
         kinds = [
             [name for group, label in zip(groups, labels, strict=True) if label == kind for name in group]
             for kind in range(count)
         ]
-        if min(map(len, kinds)) >= ENOUGH:
+        if min(map(len, kinds)) >= MIN_KIND_SAMPLES:
             words = _name_kinds([[facts[name] for name in kind] for kind in kinds])
             return {name: word for kind, word in zip(kinds, words, strict=True) for name in kind}
     return {}

@@ -1,1 +1,1 @@
-"""OpenVINO graphs taken apart and put together: conversion and cut, surgery, reshaping, and what a bare graph tells."""
+"""Analysis and changes of OpenVINO graphs: conversion, cuts, surgery, reshaping, detection of what a graph expects."""

@@ -1,4 +1,4 @@
-"""The structure of a vision graph, whichever library has read it: its picture, first convolution, decision and ends."""
+"""The structure of a vision graph, read by TensorFlow or OpenVINO: input, first convolution, decision and outputs."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative", "Convolution", "GroupConvolution"})
 DECISIONS = frozenset({"ArgMax", "TopK"})
-_PASSING = frozenset({"Identity", "Transpose", "Result"})  # gives what it was given
+_PASSING = frozenset({"Identity", "Transpose", "Result"})  # don't change values
 _PADDING = frozenset({"Pad", "PadV2", "MirrorPad"})
-# What feeds no other node, and yet no answer: counters that leave a loop, checks, variables that are set and saved.
+# Nodes that feed no other node but aren't outputs: loop exits, checks, and assignments and savers of variables.
 _NO_ANSWERS = frozenset(
     {
         "Assert",
@@ -38,7 +38,7 @@ _NO_ANSWERS = frozenset(
 
 @dataclass(frozen=True)
 class Node:
-    """A node and, by name and in the order of its input ports, the nodes that feed it."""
+    """A node, and the names of the nodes that feed it, in the order of its input ports."""
 
     name: str
     kind: str
@@ -47,20 +47,20 @@ class Node:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The nodes of a graph, those that feed before those that are fed or in the file's own order."""
+    """The nodes of a graph, in topological order or in the order of the file."""
 
     nodes: tuple[Node, ...]
 
     @classmethod
     def from_tensorflow(cls, path: Path) -> Self:
-        """The anatomy of the TensorFlow graph at ``path``, without control inputs."""
+        """Return the anatomy of the TensorFlow graph at ``path``, without control inputs."""
         from danmatte_workbench.runtimes import tensorflow
 
         return cls(tuple(Node(*node) for node in tensorflow.read_nodes(path)))
 
     @classmethod
     def from_openvino(cls, model: "ov.Model") -> Self:
-        """The anatomy of an OpenVINO graph, by friendly names."""
+        """Return the anatomy of an OpenVINO graph, by friendly names."""
         nodes = []
         for op in model.get_ordered_ops():
             feeding = tuple(value.get_node().get_friendly_name() for value in op.input_values())
@@ -68,12 +68,12 @@ class Anatomy:
         return cls(tuple(nodes))
 
     def find_kinds(self, kinds: Iterable[str]) -> tuple[Node, ...]:
-        """The nodes of these kinds, in order."""
+        """Return the nodes of these kinds, in order."""
         wanted = frozenset(kinds)
         return tuple(node for node in self.nodes if node.kind in wanted)
 
     def index_readers(self) -> dict[str, list[Node]]:
-        """By name, the nodes that a node feeds."""
+        """Return, by node name, the nodes that it feeds."""
         readers: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in node.feeding:
@@ -81,12 +81,12 @@ class Anatomy:
         return readers
 
     def find_ends(self) -> tuple[str, ...]:
-        """Names of the nodes that feed no other and might be an answer."""
+        """Return the names of nodes that feed no other node and may be outputs."""
         used = {name for node in self.nodes for name in node.feeding}
         return tuple(node.name for node in self.nodes if node.name not in used and node.kind not in _NO_ANSWERS)
 
     def find_reachable(self, start: str) -> set[str]:
-        """Names of all nodes that ``start`` reaches, itself among them."""
+        """Return the names of all nodes reachable from ``start``, including itself."""
         readers = self.index_readers()
         queue, seen = deque([start]), {start}
         while queue:
@@ -97,9 +97,9 @@ class Anatomy:
         return seen
 
     def find_first_convolution(self, picture: str) -> str | None:
-        """The input port (``0:node``) of the first convolution that the picture reaches, or of the padding for it.
+        """Return the input port (``0:node``) of the first convolution after the picture, or of its padding node.
 
-        A cut before the padding keeps it inside, where OpenVINO folds it into the convolution.
+        A cut before the padding keeps the padding in the graph, so that OpenVINO folds it into the convolution.
         """
         names = {node.name: node for node in self.nodes}
         readers = self.index_readers()
@@ -115,7 +115,10 @@ class Anatomy:
         return None
 
     def find_feeder(self, port: str) -> str:
-        """What feeds the input port ``0:node``, seen through transposes. Raises KeyError for an unknown node."""
+        """Return the node that feeds the input port ``0:node``, skipping transposes.
+
+        Raises KeyError for an unknown node.
+        """
         names = {node.name: node for node in self.nodes}
         number, _, name = port.partition(":")
         feeder = names[names[name].feeding[int(number)]]
@@ -124,7 +127,7 @@ class Anatomy:
         return feeder.name
 
     def find_decision(self) -> str | None:
-        """The choice among classes: the last one behind which nothing is convolved any more."""
+        """Return the choice among classes: the last such node that no convolution follows. None if there is none."""
         for node in reversed(self.find_kinds(DECISIONS)):
             after = self.find_reachable(node.name)
             if not any(later.kind in CONVOLUTIONS for later in self.nodes if later.name in after):

@@ -1,4 +1,4 @@
-"""Several pictures in one inference: the batch of a graph that was made for one."""
+"""Larger batches for a graph that was made for one picture."""
 
 import openvino as ov
 
@@ -7,9 +7,10 @@ from danmatte_workbench.graph.layers import read_constant
 
 
 def set_batch(model: ov.Model, count: int) -> tuple[ov.Model, bool]:
-    """``model``, changed in place where it can be, for ``count`` pictures at once; whether pairs had to be taken out.
+    """Return the graph for ``count`` pictures at once, and whether squeeze pairs had to be removed for that.
 
-    Raises InputError when its shapes don't allow it. Whether the pictures' answers stay apart is for the caller to see.
+    ``model`` is changed in place if possible. Raises InputError if its shapes don't allow the batch. The caller has to
+    check that the outputs of one picture don't depend on the others.
     """
     if count == 1:
         return model, False
@@ -18,12 +19,12 @@ def set_batch(model: ov.Model, count: int) -> tuple[ov.Model, bool]:
         model.reshape([count, *list(model.input(0).get_partial_shape())[1:]])
         return model, False
     except RuntimeError:
-        pass  # the reshape leaves half-changed shapes behind: go on from the copy
+        pass  # a failed reshape leaves the model half changed, so the copy is used below
     remove_squeeze_pairs(original)
     try:
         original.reshape([count, *list(original.input(0).get_partial_shape())[1:]])
     except RuntimeError as error:
-        # Of OpenVINO's many lines, the first that names a node tells where, and the last one what doesn't fit.
+        # In OpenVINO's long message, the first line with a node says where, and the last line says what is wrong.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         where = next((line.split("friendly_name")[-1].strip(" :") for line in lines if "friendly_name" in line), "")
         reason = (f"at {where}, {lines[-1]}" if where else lines[-1]).rstrip(":")
@@ -32,10 +33,10 @@ def set_batch(model: ov.Model, count: int) -> tuple[ov.Model, bool]:
 
 
 def remove_squeeze_pairs(model: ov.Model) -> int:
-    """Take out pairs that squeeze the batch away and put it back, in place; return the number of pairs.
+    """Remove pairs of nodes that squeeze the batch and unsqueeze it again, in place; return the number of pairs.
 
-    TensorFlow's bias of a pooled branch makes them: Unsqueeze(Squeeze(x, axes), axes) is x while the batch is 1, and
-    all that keeps the graph from another.
+    TensorFlow creates them for the bias of a pooled branch. Unsqueeze(Squeeze(x, axes), axes) equals x for a batch of
+    1, but makes any other batch impossible.
     """
     count = 0
     for node in model.get_ordered_ops():
@@ -51,7 +52,7 @@ def remove_squeeze_pairs(model: ov.Model) -> int:
 
 
 def _read_axes(node: ov.Node) -> list[int]:
-    """The constant axes, counted from the front; none where they aren't constant, or all of size 1 are meant."""
+    """Return the constant axes, counted from the front; an empty list if they aren't constant or aren't given."""
     axes = read_constant(node.input_value(1)) if node.get_input_size() > 1 else None
     if axes is None:
         return []

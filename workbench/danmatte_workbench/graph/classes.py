@@ -1,4 +1,4 @@
-"""A person's one channel as one of two classes, so that whatever handles classes handles it, too."""
+"""Conversion of one channel for a person to two classes, so that code for classes works for it, too."""
 
 import numpy as np
 import openvino as ov
@@ -6,15 +6,15 @@ from openvino import opset13 as ops
 
 from danmatte_workbench.graph.layers import is_constant
 
-# What follows the last layer: it decides nothing that the sign of the last logit hasn't decided.
+# Nodes after the last layer that don't change the decision, which is the sign of the last logit.
 _PASSING = frozenset({"Interpolate", "Transpose", "Convert"})
 _DROPPED = frozenset({"Sigmoid", "Squeeze", "Unsqueeze", "Reshape"})
 
 
 def widen_to_two_classes(model: ov.Model) -> bool:
-    """In place: where the model ends in one channel, another one of zeros before it; whether that was so.
+    """Add a channel of zeros before the only output channel, in place; return whether the model had a single channel.
 
-    The answer is then two logits, of which the second one is the person's: softmax over (0, x) is sigmoid(x).
+    The output becomes two logits, of which the second is the person's: softmax over (0, x) is sigmoid(x).
     """
     path = [model.output(0).get_node()]
     while path[-1].input_value(0).get_node().get_type_name() in _PASSING | _DROPPED:
@@ -37,7 +37,7 @@ def widen_to_two_classes(model: ov.Model) -> bool:
 
 
 def _prepend_zeros(node: ov.Node) -> ov.Node:
-    """Zeros and the one channel: by the last convolution's own weights, or by one more convolution."""
+    """Return two channels, zeros and the given one, by extending the last convolution or by adding another one."""
     bias = None
     if node.get_type_name() == "Add" and is_constant(node.input_value(1)):
         values = node.input_value(1).get_node().get_data()

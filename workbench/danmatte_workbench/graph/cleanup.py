@@ -1,4 +1,4 @@
-"""What converters leave in an OpenVINO graph, taken out in memory: simulated 8 bits, computed constants, transposes."""
+"""Removal of leftovers of converters from an OpenVINO graph: simulated 8 bits, computed constants and transposes."""
 
 import numpy as np
 import openvino as ov
@@ -18,7 +18,7 @@ _LAYERS = frozenset({"Convolution", "GroupConvolution", "MatMul", "Add", "Multip
 
 
 def clean_up(model: ov.Model) -> None:
-    """In place: OpenVINO's own optimization, weights as plain floats, simulated 8 bits out of the way."""
+    """Apply OpenVINO's own optimization, make weights plain floats and remove simulated quantization, in place."""
     apply_moc_transformations(model, cf=False)
     drop_simulated_quantization(model)
     fold_constants(model)
@@ -27,9 +27,9 @@ def clean_up(model: ov.Model) -> None:
 
 
 def optimize_frozen(model: ov.Model, *, simulated: bool = False) -> None:
-    """In place: the same for what TensorFlow's frontend gives, which stays as it is where nothing simulates 8 bits.
+    """Optimize a graph from TensorFlow's frontend, in place.
 
-    simulated: whether those 8 bits stay.
+    It is cleaned up fully only if it contains simulated quantization. simulated: whether to keep that quantization.
     """
     # Folds SpaceToBatch into dilations, batch norms and padding into the convolutions.
     apply_moc_transformations(model, cf=False)
@@ -39,11 +39,11 @@ def optimize_frozen(model: ov.Model, *, simulated: bool = False) -> None:
 
 
 def drop_simulated_quantization(model: ov.Model) -> None:
-    """Put Clamp, in place, where FakeQuantize of activations rounds within a range.
+    """Replace each FakeQuantize of activations by Clamp, in place, if it only rounds within a range.
 
-    The range belongs to the network: it was learnt, and what lies outside it was cut off in training. (Without the
-    clamp, masks of 8-bit graphs had an IoU of 0.25 to 0.55 with the graph's own, with it 0.96 to 0.98.) Behind the last
-    layer nothing is cut off: there the range was only the span of the answers that were seen.
+    The range is part of the network: it was learnt, and values outside it were cut off during training. (Without the
+    clamp, masks of 8-bit graphs had an IoU of 0.25 to 0.55 with the graph's own masks; with it, 0.96 to 0.98.) After
+    the last layer no clamp is needed, because there the range only covers the outputs that were seen.
     """
     tail = set()
     for port in model.outputs:
@@ -66,7 +66,7 @@ def drop_simulated_quantization(model: ov.Model) -> None:
 
 
 def fold_constants(model: ov.Model) -> None:
-    """Compute, in place, whatever depends on no input: dequantized and decompressed weights become constants."""
+    """Compute all nodes that depend on no input, in place; dequantized and decompressed weights become constants."""
     computed = _find_computed_constants(model)
     roots = [
         output
@@ -82,7 +82,7 @@ def fold_constants(model: ov.Model) -> None:
 
 
 def _find_computed_constants(model: ov.Model) -> list[ov.Node]:
-    """The nodes that depend on constants only, constants themselves apart."""
+    """Return the nodes that depend on constants only, without the constants themselves."""
     known: set[ov.Node] = set()
     computed = []
     for node in model.get_ordered_ops():
@@ -99,9 +99,9 @@ def _find_computed_constants(model: ov.Model) -> list[ov.Node]:
 
 
 def straighten_resizes(model: ov.Model) -> None:
-    """Resize where channels come first, in place, without the transposes that TensorFlow's layout leaves around it.
+    """Resize in NCHW, in place, and remove the transposes that TensorFlow's layout leaves around resizes.
 
-    They would keep a quantized graph from staying in 8 bits across the resize.
+    Because of these transposes, a quantized graph couldn't stay in 8 bits across the resize.
     """
 
     def is_transpose(node: ov.Node, order: list[int]) -> bool:

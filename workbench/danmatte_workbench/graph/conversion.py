@@ -1,4 +1,4 @@
-"""Graphs of all formats, and parts of them, as OpenVINO graphs in memory."""
+"""Conversion of graphs of all formats, or parts of them, to OpenVINO graphs in memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,9 +42,9 @@ def name_graph(path: Path) -> Iterator[None]:
 
 
 def load(path: Path, shape: tuple[int, ...]) -> ov.Model:
-    """The whole graph, as OpenVINO's own converter gives it, for pictures of ``shape`` (1, H, W, 3).
+    """Return the whole graph from OpenVINO's own converter, for pictures of ``shape`` (1, H, W, 3).
 
-    Its one input keeps its type and its layout. Raises InputError for a graph that takes no picture.
+    Its only input keeps its type and layout. Raises InputError for a graph that doesn't take a picture.
     """
     return _reshape_input(_load_as_is(path), path, shape)
 
@@ -68,9 +68,10 @@ def _reshape_input(model: ov.Model, path: Path, shape: tuple[int, ...]) -> ov.Mo
 
 
 def has_channels_first(port: ov.Output, path: Path) -> bool:
-    """Whether a picture's channels come before its rows; where its shape leaves that open, ONNX has them first.
+    """Return whether a picture's channels come before its rows.
 
-    Raises InputError for what can't be a picture.
+    If the shape doesn't tell, only ONNX graphs have channels first. Raises InputError for an input that can't be a
+    picture.
     """
     shape = port.get_partial_shape()
     if shape.rank.is_dynamic:
@@ -90,9 +91,9 @@ def convert(
     normalisation: Normalisation | None = None,
     answers: Sequence[str] = (),
 ) -> ov.Model:
-    """The whole graph, fed with (1, H, W, 3) uint8 RGB of ``shape``, its outputs those named ``answers``; all for none.
+    """Return the whole graph with an input of (1, H, W, 3) uint8 RGB of ``shape``.
 
-    ``normalisation`` is what pictures need before the graph's own input.
+    normalisation: what the graph's own input requires; None for nothing. answers: names of the outputs; empty for all.
     """
     model = load(path, shape)
     with name_graph(path):
@@ -103,14 +104,15 @@ def convert(
 
 
 def cut(path: Path, *, inputs: str, output: str, shape: tuple[int, ...]) -> ov.Model:
-    """The part of a graph from ``inputs`` (``0:node`` for a node's input port) to ``output``, fed with float32 NHWC.
+    """Return the part of a graph from ``inputs`` to ``output``, with an input of float32 NHWC.
 
-    Raises InputError with the nearest names for an unknown place, and where the part needs another input.
+    ``inputs`` is ``0:node`` for a node's input port. Raises InputError with the nearest names for an unknown place, and
+    if the part needs another input.
     """
     if is_tensorflow(path):
         from danmatte_workbench.runtimes import tensorflow
 
-    # OpenVINO's frontend would need another shape where a TensorFlow graph's channels come first.
+    # OpenVINO's frontend needs a different shape for TensorFlow graphs with channels first.
     if is_tensorflow(path) and tensorflow.read_data_format(path, inputs) != "NCHW":
         return cut_frozen(path, {inputs: ov.PartialShape(list(shape))}, [output])
     model = _load_cleaned(path, shape)
@@ -125,12 +127,14 @@ def cut_frozen(
     *,
     simulated: bool = False,
 ) -> ov.Model:
-    """The part of a TensorFlow graph between ``inputs`` (ports or inputs of its own, with their new shapes) and
-    ``outputs``; whether 8 bits that are ``simulated`` in it stay so, instead of becoming floats.
+    """Return the part of a TensorFlow graph between ``inputs`` and ``outputs``.
 
-    OpenVINO's converters don't cut any more; its frontend still does (`extract_subgraph` at an input port), before
-    anything is converted, so that what can't be converted outside the part does no harm. Raises InputError with the
-    nearest names for an unknown place, and where the part needs another input.
+    inputs: ports or the graph's own inputs, with their new shapes; None keeps a shape.
+    simulated: whether to keep simulated 8-bit quantization instead of converting it to floats.
+
+    OpenVINO's converters no longer support cutting, but its frontend does (`extract_subgraph` at an input port). It
+    cuts before it converts, so operations outside the part needn't be supported. Raises InputError with the nearest
+    names for an unknown place, and if the part needs another input.
     """
     from danmatte_workbench.runtimes import tensorflow
 
@@ -143,7 +147,7 @@ def cut_frozen(
                 known = [node for node, _, _ in tensorflow.read_nodes(path)]
                 hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
                 raise InputError(f"{path}: has no node {name}{hint}")
-        # Ports of 16-bit floats, whose type the frontend doesn't look up itself.
+        # The frontend doesn't detect the type of ports with 16-bit floats.
         halves = {name for name in inputs if tensorflow.read_port_type(path, name) == "float16"}
         graph.extract_subgraph([places[name] for name in inputs], [places[name] for name in outputs])
         for name, shape in inputs.items():
@@ -155,8 +159,8 @@ def cut_frozen(
         if len(model.inputs) > len(inputs):
             others = [port.get_node().get_friendly_name() for port in model.inputs]
             raise InputError(
-                f"{path}: from {' and '.join(inputs)} to {' and '.join(outputs)} it needs {' and '.join(others)}; "
-                "cut elsewhere"
+                f"{path}: the part from {' and '.join(inputs)} to {' and '.join(outputs)} also needs "
+                f"{' and '.join(others)}; cut elsewhere"
             )
         optimize_frozen(model, simulated=simulated)
     if not halves:
@@ -168,7 +172,7 @@ def cut_frozen(
 
 
 def _load_cleaned(path: Path, shape: tuple[int, ...]) -> ov.Model:
-    """The graph as places in it are looked for: cleaned up, its names the same whatever was converted before."""
+    """Return the cleaned graph, in which places are looked up; its names don't depend on earlier conversions."""
     model = load(path, shape)
     with translate_errors(path):
         clean_up(model)
@@ -177,7 +181,7 @@ def _load_cleaned(path: Path, shape: tuple[int, ...]) -> ov.Model:
 
 
 def _take_uint8(model: ov.Model, *, channels_first: bool, normalisation: Normalisation | None) -> ov.Model:
-    """The same graph fed with (1, H, W, 3) uint8 RGB; conversion, normalisation and layout are inside."""
+    """Return the same graph with (1, H, W, 3) uint8 RGB input; it converts type, layout and normalisation itself."""
     processor = PrePostProcessor(model)
     entry = processor.input()
     kind = model.input(0).get_element_type()
@@ -196,7 +200,7 @@ def _take_uint8(model: ov.Model, *, channels_first: bool, normalisation: Normali
 
 
 def choose_size(path: Path, wanted: tuple[int, int] | None, default: tuple[int, int]) -> tuple[tuple[int, int], str]:
-    """`sizes.choose_size` for the graph at ``path``, whose one input takes pictures of any size."""
+    """Call `sizes.choose_size` for the graph at ``path``, whose only input takes pictures of any size."""
     model = _load_as_is(path)
     port = model.input(0)
     known = not port.get_partial_shape().rank.is_dynamic
@@ -207,10 +211,12 @@ def choose_size(path: Path, wanted: tuple[int, int] | None, default: tuple[int, 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A graph as it would be cut.
+    """The facts about a graph that are needed to cut it.
 
-    picture, answers: its input and outputs; floats, channels_first: what the input takes; fixed: its (height, width)
-    where the graph has them. scores: the shape of what the graph chooses among, empty where it doesn't choose.
+    picture, answers: its input and outputs.
+    floats, channels_first: the type and layout of the input.
+    fixed: its (height, width), or None if it isn't fixed.
+    scores: the shape of the scores that the graph decides by; empty without a decision.
     """
 
     anatomy: Anatomy
@@ -223,8 +229,10 @@ class Sketch:
 
 
 def sketch(path: Path, side: int, wanted: tuple[int, int] | None = None) -> Sketch:
-    """Sketch a graph that isn't TensorFlow's; one that takes any size is looked at for pictures of a size that fits:
-    the one that is ``wanted``, or next to ``side``.
+    """Return the sketch of a graph of another format than TensorFlow's.
+
+    A graph that takes any size is analysed for pictures of a suitable size: the ``wanted`` one, or one close to
+    ``side``.
     """
     model = _load_as_is(path)
     given = model.input(0)
@@ -254,13 +262,13 @@ def make_source_runner(
     normalisation: Normalisation | None = None,
     answers: Sequence[str] = (),
 ) -> RunAll:
-    """A function from (1, H, W, 3) uint8 pictures to the source graph's answers, as `convert` gives the graph."""
+    """Return a function from (1, H, W, 3) uint8 pictures to the outputs of the source graph, converted by `convert`."""
     model = convert(path, shape=shape, normalisation=normalisation, answers=answers)
     return make_runner_of_all(compile_model(model, configuration, path.name))
 
 
 def make_feeding_runner(path: Path, port: str, shape: tuple[int, ...]) -> RunAll:
-    """A function from (1, H, W, 3) uint8 pictures of ``shape`` to what feeds the input port, channels last."""
+    """Return a function from (1, H, W, 3) uint8 pictures to the values at the input port, channels last."""
     model = _load_cleaned(path, shape)
     with name_graph(path):
         target = find_input_port(model, port)

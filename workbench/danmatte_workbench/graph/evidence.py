@@ -1,4 +1,4 @@
-"""What a map of probabilities finds, seen in its answers to drawn text and to photographs with people and without."""
+"""Tests of what a probability map detects: drawn text, and photographs with and without people."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,19 @@ Size: TypeAlias = tuple[int, int]  # height, width
 LINES = ("Comments pass behind people", "and keep off what is written", "on boards and in subtitles")
 WITH_PEOPLE = ("astronaut.jpg", "hopper.jpg", "photographer.jpg", "two-speakers.jpg")
 WITHOUT_PEOPLE = ("cat.jpg", "coffee.jpg", "galaxies.jpg", "launch.jpg")
-SMALLEST = 128  # of a side: less has no room for a line that can be read
-LIT = 0.3  # text detectors' own threshold; people's is a little higher, and their maps are steep
-_ON_LINES, _BESIDE, _IN_PHOTOGRAPHS = 0.6, 0.08, 0.2  # shares: at least of the lines, at most of the rest
-_TIMES, _MORE = 2.0, 0.02  # how much more of pictures with people a mask of them covers
-_AROUND = 25  # pixels of a page of 640 around a line that count as neither
+SMALLEST = 128  # minimum side; smaller pages have no space for a legible line
+LIT = 0.3  # the usual threshold of text detectors; that of masks of people is higher, but their maps are steep
+_ON_LINES, _BESIDE, _IN_PHOTOGRAPHS = 0.6, 0.08, 0.2  # minimum share of lines, maximum shares elsewhere
+_TIMES, _MORE = 2.0, 0.02  # minimum factor and offset between coverage with people and without
+_AROUND = 25  # pixels around a line, on a page of width 640, that count neither as line nor as clear
 
 
 @dataclass(frozen=True)
 class DrawnPage:
-    """A page of text: (1, H, W, 3) uint8, and (H, W) bool maps of its lines and of what lies clear of them."""
+    """A page of text.
+
+    picture: (1, H, W, 3) uint8. places: of the lines. clear: (H, W) bool, the pixels at a distance from all lines.
+    """
 
     picture: np.ndarray
     places: tuple[tuple[slice, slice], ...]
@@ -30,7 +33,7 @@ class DrawnPage:
 
 
 def draw_page(size: Size, *, dark: bool = False) -> DrawnPage:
-    """A page of this (height, width) with three lines, dark on light or light on dark."""
+    """Return a page of ``size`` (height, width) with three lines, dark on light or light on dark."""
     height, width = size
     page = np.full((height, width, 3), 30 if dark else 255, np.uint8)
     scale, places, lines = width / 640, [], np.zeros(size, np.uint8)
@@ -48,10 +51,10 @@ def draw_page(size: Size, *, dark: bool = False) -> DrawnPage:
 
 
 def finds_text(look: Look, size: Size, photographs: Sequence[np.ndarray]) -> str:
-    """Why a map finds text, in words; empty where it doesn't.
+    """Return the reason why a map detects text, in words; empty if it doesn't.
 
-    look: from a picture (1, H, W, 3) uint8 to the map (h, w), which may be smaller. photographs: of the same size,
-    with next to no text.
+    look: a function from a picture, (1, H, W, 3) uint8, to the map, (h, w), which may be smaller.
+    photographs: pictures of the same size with almost no text.
     """
     if min(size) < SMALLEST:
         return ""
@@ -71,9 +74,9 @@ def finds_text(look: Look, size: Size, photographs: Sequence[np.ndarray]) -> str
 
 
 def finds_people(look: Look, photographs: dict[str, np.ndarray]) -> tuple[bool, str]:
-    """Whether a map covers more of photographs with people than of those without, and what it covers, in words.
+    """Return whether a map covers more of photographs with people than of those without, and the shares in words.
 
-    photographs: (1, H, W, 3) uint8 by the samples' names.
+    photographs: (1, H, W, 3) uint8, by the names of the samples.
     """
     share = {name: float((look(picture) > 0.5).mean()) for name, picture in photographs.items()}
     people = float(np.mean([share[name] for name in WITH_PEOPLE]))

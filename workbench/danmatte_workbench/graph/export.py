@@ -1,6 +1,6 @@
-"""A graph, or a part of it, as IR that keeps what the source has: names, order of inputs and outputs, types, layouts.
+"""Export of a graph, or a part of it, as IR that keeps the source's names, ports, types and layouts.
 
-The rule: nothing changes that isn't asked for. What is asked for goes through OpenVINO's own PrePostProcessor.
+Nothing changes unless it is requested. Requested changes are made with OpenVINO's own PrePostProcessor.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,11 @@ _PICTURE_CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class InputRequest:
-    """What is asked of an input: where it is (``node``, or ``0:node`` for a cut), its shape and its element type.
+    """The options of one input: its place (``node``, or ``0:node`` for a cut), its shape and its element type.
 
-    shape: as OpenVINO writes it, such as ``[1,3,?,?]``; empty leaves it. kind: such as ``u8``; empty leaves it. An
-    empty name is the graph's only input.
+    name: empty for the graph's only input.
+    shape: in OpenVINO's notation, such as ``[1,3,?,?]``; empty keeps it.
+    kind: the element type, such as ``u8``; empty keeps it.
     """
 
     name: str = ""
@@ -40,10 +41,10 @@ class InputRequest:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What the IR does to its inputs before the network: reversed channels first, then (value − mean) / scale.
+    """The preprocessing inside the IR: reversed channels first, then (value − mean) / scale.
 
-    mean, scale: by input, numbers in the order of the network's channels; an empty name is the only input. layouts:
-    by input or output, the graph's own layout and the one that the IR takes or gives, which is the same if empty.
+    mean, scale: by input, numbers in the order of the network's channels; the only input may have an empty name.
+    layouts: by input or output, the graph's own layout and the IR's; an empty one is the same as the graph's.
     """
 
     mean: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -53,7 +54,7 @@ class Preprocessing:
 
 
 def export(path: Path, inputs: Sequence[InputRequest] = (), outputs: Sequence[str] = ()) -> ov.Model:
-    """The graph from ``inputs`` to ``outputs``; from its own to its own where none are named.
+    """Return the graph from ``inputs`` to ``outputs``; without names, its own inputs and outputs.
 
     Raises InputError that names the graph and the place in it.
     """
@@ -78,13 +79,13 @@ def export(path: Path, inputs: Sequence[InputRequest] = (), outputs: Sequence[st
 
 
 def is_port(name: str) -> bool:
-    """Whether the name is that of a node's input port, ``0:node``."""
+    """Return whether the name is that of a node's input port, ``0:node``."""
     number, colon, node = name.partition(":")
     return bool(number.isdigit() and colon and node)
 
 
 def _ends_inside(path: Path, outputs: Sequence[str]) -> bool:
-    """Whether any of the outputs isn't one of the graph's own."""
+    """Return whether any of the outputs isn't an output of the graph itself."""
     if not outputs:
         return False
     ends = set(Anatomy.from_tensorflow(path).find_ends())
@@ -107,7 +108,7 @@ def _cut_tensorflow(path: Path, inputs: Sequence[InputRequest], outputs: Sequenc
 
 
 def name_outputs(model: ov.Model, names: Sequence[str]) -> None:
-    """Call the outputs so, and like TensorFlow's tensors (``node:0``), in place."""
+    """Set the outputs' names, in place, also in TensorFlow's form for tensors (``node:0``)."""
     for port, name in zip(model.outputs, names, strict=True):
         port.get_tensor().set_names({name, name.removesuffix(":0")})
 
@@ -125,7 +126,10 @@ def _cut_elsewhere(path: Path, inputs: Sequence[InputRequest], outputs: Sequence
 
 
 def find_input(model: ov.Model, name: str, path: Path) -> ov.Output:
-    """The graph's input of that name, or its only one for an empty name. Raises InputError with the nearest names."""
+    """Return the graph's input of that name; for an empty name, its only input.
+
+    Raises InputError with the nearest names.
+    """
     if not name and len(model.inputs) == 1:
         return model.input(0)
     known = [port.get_node().get_friendly_name() for port in model.inputs]
@@ -168,12 +172,12 @@ def _reshape(model: ov.Model, path: Path, shapes: Mapping[ov.Output, ov.PartialS
 
 
 def model_index(model: ov.Model, port: ov.Output) -> int:
-    """The number of the input that ``port`` is."""
+    """Return the index of the input ``port``."""
     return next(n for n, own in enumerate(model.inputs) if own.get_node() == port.get_node())
 
 
 def _hint_at_sizes(model: ov.Model, path: Path, shapes: Mapping[ov.Output, ov.PartialShape]) -> str:
-    """The end of a message: the sizes that fit, of a graph of one picture."""
+    """Return the end of an error message for graphs of one picture: the sizes that fit."""
     (port, shape), *others = shapes.items()
     if others or len(shape) != 4 or shape.is_dynamic:
         return ""
@@ -187,7 +191,7 @@ def _hint_at_sizes(model: ov.Model, path: Path, shapes: Mapping[ov.Output, ov.Pa
 
 
 def _fix_inner_size(model: ov.Model, path: Path) -> None:
-    """Let an input that takes any size take the one that is fixed inside the graph, in place, where there is one."""
+    """Set the input's size, in place, to the one that is fixed inside the graph, if the input takes any size."""
     port = model.input(0)
     given = port.get_partial_shape()
     if not (given.rank.is_dynamic or (len(given) == 4 and given.is_dynamic)):
@@ -199,7 +203,7 @@ def _fix_inner_size(model: ov.Model, path: Path) -> None:
 
 
 def guess_channels_first(port: ov.Output, path: Path) -> bool:
-    """Whether channels come before rows: by the shape, or else as the format has them."""
+    """Return whether channels come before rows, from the shape, or else from the convention of the file's format."""
     shape = port.get_partial_shape()
     if shape.rank.is_dynamic or len(shape) != 4:
         return path.suffix.lower() == ".onnx"
@@ -219,7 +223,7 @@ def _set_types(model: ov.Model, path: Path, inputs: Sequence[InputRequest]) -> o
 
 
 def preprocess(model: ov.Model, path: Path, wanted: Preprocessing) -> ov.Model:
-    """The same graph, with the preprocessing inside. Raises InputError where an input can't take it."""
+    """Return the same graph with the preprocessing built in. Raises InputError if an input doesn't allow it."""
     if wanted == Preprocessing():
         return model
     processor = PrePostProcessor(model)
@@ -247,7 +251,7 @@ def _preprocess_inputs(processor: PrePostProcessor, model: ov.Model, path: Path,
         mean, scale = _pick(wanted.mean, names, ()), _pick(wanted.scale, names, ())
         if (mean or scale) and not port.get_element_type().is_real():
             kind, name = port.get_element_type().get_type_name(), port.get_node().get_friendly_name()
-            raise InputError(f"{path}: input {name} takes {kind}, and a mean or scale needs floats; leave them out")
+            raise InputError(f"{path}: input {name} takes {kind}, but mean and scale need floats; omit them")
         layout = _set_layout(processor.input(number), port, path, _pick(wanted.layouts, names, ("", "")))
         steps = processor.input(number).preprocess()
         if wanted.reverse_channels and layout:
@@ -265,7 +269,10 @@ def _pick(table: Mapping[str, Wanted], names: set[str], default: Wanted) -> Want
 
 
 def _set_layout(entry: "ov.preprocess.InputInfo", port: ov.Output, path: Path, wanted: tuple[str, str]) -> str:
-    """Tell the input's layout and the one that the IR takes: as it is wanted, or as pictures have it; the first."""
+    """Set the layouts of the graph's input and of the IR's; return the former.
+
+    They are those requested, or by default those of pictures.
+    """
     layout, target = wanted
     shape = port.get_partial_shape()
     if not layout and not shape.rank.is_dynamic and len(shape) == 4:

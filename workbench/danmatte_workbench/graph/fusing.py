@@ -1,8 +1,8 @@
-"""Early blocks of a graph made anew: dense convolutions where an expansion and a depthwise convolution were.
+"""Replacement of a graph's early blocks by dense convolutions.
 
-At high resolution an inverted residual block (Sandler et al., CVPR 2018) moves far more bytes than it multiplies. One
-dense convolution of few channels does its work in one pass (Tan, Le: "EfficientNetV2", ICML 2021: "Fused-MBConv"). It
-starts with random kernels: the block that it replaces shows, place by place, what it should compute.
+At high resolution, an inverted residual block (Sandler et al., CVPR 2018) is limited by memory bandwidth rather than
+arithmetic. One dense convolution of few channels does the same work in one pass (Tan, Le: "EfficientNetV2", ICML 2021:
+"Fused-MBConv"). Its kernels are initialised at random, and trained on the outputs of the block that it replaces.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ _GEOMETRY = ("strides", "pads_begin", "pads_end", "dilations")
 
 @dataclass(frozen=True)
 class ConvLayer:
-    """A convolution, its bias, and the activation behind it; None where there is none."""
+    """A convolution, its bias, and the activation after it; None without an activation."""
 
     convolution: ov.Node
     bias: ov.Node
@@ -42,19 +42,19 @@ class ConvLayer:
 
     @property
     def has_stride(self) -> bool:
-        """Whether its map is smaller than what enters."""
+        """Whether its output map is smaller than its input."""
         return list(self.convolution.get_attributes()["strides"]) != [1, 1]
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether it mixes channels of single places."""
+        """Whether it is a 1×1 convolution, which mixes the channels of each place."""
         shape = list(self.convolution.input_value(1).get_shape())
         return self.convolution.get_type_name() == "Convolution" and shape[2:] == [1, 1]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Layers up to a pointwise one without an activation; ``end`` is that one's bias, or the residual sum behind it."""
+    """Layers up to a pointwise one without activation. ``end`` is that layer's bias, or the residual sum after it."""
 
     layers: tuple[ConvLayer, ...]
     end: ov.Node
@@ -62,7 +62,10 @@ class Block:
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """A student's node, and the teacher's whose values it should have, at every ``step``-th place of the teacher's."""
+    """A node of the student, and the node of the teacher whose values it should have.
+
+    step: the student has every ``step``-th place of the teacher's map, in both directions.
+    """
 
     student: str
     teacher: str
@@ -70,10 +73,12 @@ class FeaturePair:
 
 
 def fuse(model: ov.Model, stem: Sequence[int], blocks: Sequence[int], seed: int) -> tuple[FeaturePair, ...]:
-    """Put dense convolutions of random kernels where the first blocks are, in place; return what each end stands for.
+    """Replace the first blocks by dense convolutions with random kernels, in place; return the pairs of nodes to train.
 
-    ``stem`` are the channels of the two strided convolutions that bring the picture to a quarter of its size, and
-    ``blocks`` those of the one that each block after them gets. Raises InputError where the graph doesn't begin so.
+    stem: channels of the two strided convolutions that reduce the picture to a quarter of its size.
+    blocks: channels of the dense convolution in each block after them.
+
+    Raises InputError if the graph doesn't begin with such blocks.
     """
 
     def find_strided(some: Sequence[Block]) -> list[ConvLayer]:
@@ -83,7 +88,7 @@ def fuse(model: ov.Model, stem: Sequence[int], blocks: Sequence[int], seed: int)
     begun = next((count for count in range(1, len(found) + 1) if len(find_strided(found[:count])) == len(stem)), 0)
     if not begun or len(found) < begun + len(blocks):
         wanted = f"a stem of {len(stem)} strides and {len(blocks)} blocks after it"
-        raise InputError(f"expected {wanted}, of depthwise and pointwise convolutions; found {len(found)} blocks")
+        raise InputError(f"expected {wanted}, of depthwise and pointwise convolutions, found {len(found)} blocks")
     rng = np.random.default_rng(seed)
     layers = [layer for block in found[:begun] for layer in block.layers]
     pairs = [_replace_block(found[begun - 1].end, layers, find_strided(found[:begun]), stem, rng, "fused/stem")]
@@ -95,15 +100,15 @@ def fuse(model: ov.Model, stem: Sequence[int], blocks: Sequence[int], seed: int)
 
 
 def extract_nodes(model: ov.Model, names: Sequence[str]) -> ov.Model:
-    """What leads to the named nodes, which are the outputs then, in this order; shares the graph's nodes."""
+    """Return the graph up to the named nodes, which become its outputs in this order; it shares the graph's nodes."""
     nodes = index_by_name(model)
     return extract(model, [nodes[name].output(0) for name in names])
 
 
 def find_block_ends(model: ov.Model) -> list[ov.Node]:
-    """The ends of a graph's linear blocks, in order: sums and biases that no activation and no answer follows.
+    """Return the ends of a graph's linear blocks, in order: sums and biases that no activation and no output follows.
 
-    Where two graphs were made from one, these are what both compute, whatever lies in between.
+    Two graphs made from the same graph both compute these, whatever is between them.
     """
     return [
         node
@@ -117,10 +122,10 @@ def find_block_ends(model: ov.Model) -> list[ov.Node]:
 
 
 def pair_block_ends(student: ov.Model, teacher: ov.Model) -> tuple[FeaturePair, ...]:
-    """The ends of blocks that both graphs have, counted from the last, with the same channels.
+    """Return the pairs of block ends with the same channels, counted from the last block.
 
-    Not by name: saving renumbers names, and by those a pruned graph had hardly any pairs. A graph of a larger stride
-    has some of the teacher's places: those of whole steps from corner to corner.
+    Names can't be used for this: saving renumbers them, so a pruned graph had hardly any pairs. A graph with a larger
+    stride has some of the teacher's places, those at whole steps from corner to corner.
     """
     pairs = []
     for mine, right in zip(reversed(find_block_ends(student)), reversed(find_block_ends(teacher)), strict=False):
@@ -134,13 +139,13 @@ def pair_block_ends(student: ov.Model, teacher: ov.Model) -> tuple[FeaturePair, 
 
 
 def _is_summand(node: ov.Node) -> bool:
-    """Whether another sum alone reads it: then that one is the block's end."""
+    """Return whether its only reader is another sum; then that sum is the block's end."""
     reader = find_only_reader(node)
     return reader is not None and reader.get_type_name() == "Add"
 
 
 def _find_blocks(model: ov.Model) -> Iterator[Block]:
-    """The blocks one after another from the first convolution on, as far as there are any."""
+    """Yield the consecutive blocks from the first convolution on."""
     node = next((node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"), None)
     layers: list[ConvLayer] = []
     while node is not None and (layer := _read_layer(node)) is not None:
@@ -157,7 +162,7 @@ def _find_blocks(model: ov.Model) -> Iterator[Block]:
 
 
 def _begins_block(node: ov.Node) -> bool:
-    """Whether the node is the first of a block: a convolution, activated, with a depthwise one behind it."""
+    """Return whether the node starts a block: a convolution with activation, followed by a depthwise convolution."""
     layer = _read_layer(node) if node.get_type_name() in CONVOLUTIONS else None
     if layer is None or layer.activation is None:
         return False
@@ -181,7 +186,10 @@ def _replace_block(
     rng: np.random.Generator,
     name: str,
 ) -> FeaturePair:
-    """A dense convolution for each of ``like``, with its kernel's size and geometry, and one that projects."""
+    """Replace the layers by dense convolutions and a projection.
+
+    There is one dense convolution for each of ``like``, with its kernel size and geometry.
+    """
     value, last = layers[0].convolution.input_value(0), layers[-1].bias
     for number, (layer, width) in enumerate(zip(like, widths, strict=True)):
         value = _make_dense(value, layer, width, rng, f"{name}/{number}")
@@ -192,7 +200,7 @@ def _replace_block(
 
 
 def _make_dense(value: ov.Output, like: ConvLayer, width: int, rng: np.random.Generator, name: str) -> ov.Output:
-    """A convolution of ``width`` channels, kernels by He et al. (ICCV 2015); the bias has the name."""
+    """Return a convolution of ``width`` channels, initialised by He et al. (ICCV 2015); its bias node gets the name."""
     sides = list(like.convolution.input_value(1).get_shape())[-2:]
     inputs = int(value.get_shape()[1])
     kernel = rng.normal(0, np.sqrt(2 / (inputs * np.prod(sides))), (width, inputs, *sides)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Single nodes of an OpenVINO graph: who reads them, their constants, the bias of a convolution."""
+"""Queries and changes of single nodes of an OpenVINO graph: readers, constants, and the bias of a convolution."""
 
 from collections.abc import Sequence
 
@@ -13,41 +13,41 @@ NCHW_TO_NHWC, NHWC_TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 
 
 def find_readers(node: ov.Node) -> list[ov.Node]:
-    """The nodes that the node's first output feeds, one entry for each port."""
+    """Return the nodes that read the node's first output, one entry for each port."""
     return [port.get_node() for port in node.output(0).get_target_inputs()]
 
 
 def find_only_reader(node: ov.Node) -> ov.Node | None:
-    """The one node that the node's first output feeds; None where it feeds several or none."""
+    """Return the only node that reads the node's first output; None if there are several or none."""
     readers = find_readers(node)
     return readers[0] if len(readers) == 1 else None
 
 
 def is_constant(output: ov.Output) -> bool:
-    """Whether the value is stored in the graph."""
+    """Return whether the value is stored in the graph."""
     return bool(output.get_node().get_type_name() == "Constant")
 
 
 def read_constant(output: ov.Output) -> np.ndarray | None:
-    """The value that is stored in the graph; None for one that is computed."""
+    """Return the value if it is stored in the graph; None if it is computed."""
     return np.array(output.get_node().get_data()) if is_constant(output) else None
 
 
 def replace_constant(node: ov.Node, values: np.ndarray, port: int = 1) -> None:
-    """Let the node read ``values`` at that port from now on, in place; port 1 is a kernel's or a bias's."""
+    """Set the constant that the node reads at the port, in place; port 1 is a kernel or a bias."""
     constant = ops.constant(np.ascontiguousarray(values))
     node.input(port).replace_source_output(constant.output(0))
 
 
 def is_bias(value: ov.Output, channels: int) -> bool:
-    """Whether the value is stored, and has one number for each channel of a map, NCHW, or one for all of them."""
+    """Return whether the value is stored, with one number for each channel of an NCHW map or one for all channels."""
     shape = list(value.get_shape())
     numbers = int(np.prod(shape))
     return is_constant(value) and (numbers == 1 or (numbers == channels and shape[-3:-2] == [channels]))
 
 
 def find_bias(convolution: ov.Node) -> ov.Node | None:
-    """The addition of a bias that alone reads the convolution; None where there is none."""
+    """Return the addition of a bias that is the convolution's only reader; None if there is none."""
     reader = find_only_reader(convolution)
     if reader is None or reader.get_type_name() != "Add":
         return None
@@ -55,17 +55,17 @@ def find_bias(convolution: ov.Node) -> ov.Node | None:
 
 
 def list_kernels(model: ov.Model) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Kernel and bias of every convolution, float32, in the graph's order.
+    """Return the kernel and bias of every convolution, float32, in the graph's order.
 
-    Kernels are in TensorFlow's order: (rows, columns, inputs, outputs), and (rows, columns, channels, 1) of depthwise
-    ones. A convolution without a bias has one of zeros.
+    Kernels are in TensorFlow's order: (rows, columns, inputs, outputs), or (rows, columns, channels, 1) for depthwise
+    convolutions. The bias of a convolution without one is zeros.
     """
     found = []
     for node in model.get_ordered_ops():
         if node.get_type_name() not in CONVOLUTIONS:
             continue
         kernel = np.array(node.input_value(1).get_node().get_data(), np.float32)
-        # OpenVINO has (outputs, inputs, rows, columns), and (channels, 1, 1, rows, columns) of depthwise ones.
+        # OpenVINO has (outputs, inputs, rows, columns), or (channels, 1, 1, rows, columns) for depthwise ones.
         depthwise = node.get_type_name() == "GroupConvolution"
         kernel = kernel[:, 0].transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
         bias = find_bias(node)
@@ -75,24 +75,24 @@ def list_kernels(model: ov.Model) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def index_by_name(model: ov.Model) -> dict[str, ov.Node]:
-    """All nodes by their friendly names."""
+    """Return all nodes by their friendly names."""
     return {node.get_friendly_name(): node for node in model.get_ordered_ops()}
 
 
 def compute_constants(outputs: Sequence[ov.Output]) -> list[np.ndarray]:
-    """What outputs that depend on no input come to, in float32 arithmetic."""
+    """Return the values of outputs that depend on no input, computed in float32."""
     compiled = compile_model(ov.Model([ops.result(output) for output in outputs], [], "constants"))
     results = compiled.create_infer_request().infer({})
     return [np.array(results[number]) for number in range(len(outputs))]
 
 
 def extract(model: ov.Model, outputs: Sequence[ov.Output], name: str = "part") -> ov.Model:
-    """What leads to the outputs, which are the graph's own then, in this order; shares the graph's nodes."""
+    """Return the graph up to the given outputs, in this order; it shares the graph's nodes."""
     return ov.Model([ops.result(output) for output in outputs], model.get_parameters(), name)
 
 
 def find_logits(model: ov.Model) -> ov.Node:
-    """The node whose answer, NCHW, enters the sigmoid at the graph's end; what ends the graph, where none is there."""
+    """Return the node, NCHW, that feeds the sigmoid at the graph's end; without a sigmoid, the last node."""
     last = model.output(0).get_node().input_value(0).get_node()
     while last.get_type_name() in ("Transpose", "Sigmoid"):
         last = last.input_value(0).get_node()

@@ -1,4 +1,4 @@
-"""What a graph's answers mean: people, text, or outputs of other kinds; seen in what it answers to pictures."""
+"""Detection of what a graph's outputs mean (people, text or others), from its outputs for pictures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from danmatte_workbench.graph import evidence
 from danmatte_workbench.kinds import OutputKind, find_kinds
 from danmatte_workbench.source import Meaning
 
-LOOKED_AT, NEAR = 3, 0.05  # photographs to see what answers look like; how far probabilities may be off
+LOOKED_AT, NEAR = 3, 0.05  # number of photographs whose outputs are examined; tolerance of probabilities
 TOLERANCE = 1e-3
-COARSEST = 40  # input pixels to one place of a class map
-PERSONS = {1: 1, 2: 1, 21: 15}  # by the number of classes, one channel being two; 21 are PASCAL VOC's
-MOST_CLASSES = 256
-STRETCHED = 2.0  # how much coarser a map may be one way than the other
+COARSEST = 40  # maximum number of input pixels per place of a class map
+PERSONS = {1: 1, 2: 1, 21: 15}  # class of the person by number of channels; 21 are PASCAL VOC's
+MAX_CLASSES = 256
+STRETCHED = 2.0  # maximum ratio between the strides of a map's two sides
 Answer: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 Shape: TypeAlias = tuple[int, ...]
 Size: TypeAlias = tuple[int, int]  # height, width
@@ -25,8 +25,12 @@ Size: TypeAlias = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found: the meaning, the names of the answers that have it, the person's class, the kinds of answers that
-    are no masks of people, and the reasons in words.
+    """The detected meaning of a graph's outputs.
+
+    answers: names of the outputs with this meaning.
+    person: the person's class.
+    kinds: kinds of outputs that are no masks of people.
+    notes: the reasons, in words.
     """
 
     meaning: Meaning
@@ -37,21 +41,23 @@ class Finding:
 
 
 def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[], Shape], size: Size) -> Finding:
-    """Look at what the graph answers to noise, photographs and drawn text of this (height, width).
+    """Detect the meaning from the outputs for noise, photographs and drawn text of ``size`` (height, width).
 
-    names: the answers'. answer: from (1, H, W, 3) uint8 pictures to all of them. get_scores: the shape of what the
-    graph chooses among, which is empty where it doesn't choose. Raises InputError where the person can't be told among
-    other classes.
+    names: the outputs' names.
+    answer: a function from (1, H, W, 3) uint8 pictures to all outputs.
+    get_scores: returns the shape of the scores that the graph decides by; empty without a decision.
+
+    Raises InputError if the class of the person isn't known.
     """
     tensors = answer(np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8))
     for name, tensor in zip(names, tensors, strict=True):
         if tensor.dtype.kind not in "biuf":
-            raise InputError(f"its answer {name} is of {tensor.dtype}, and only real numbers can be measured")
-    # A choice among classes deep inside a network, such as a pose's, is no answer about every place of the picture.
+            raise InputError(f"output {name}: expected real numbers, found {tensor.dtype}")
+    # A choice among classes deep inside a network, such as that of a pose, isn't a class map of the picture.
     is_map = any(count_classes(tensor.shape, size) for tensor in tensors)
     classes = count_classes(get_scores(), size) if is_map else None
     if classes is not None and classes not in PERSONS:
-        raise InputError(f"which of its {classes} classes is the person? Say so in a model.toml")
+        raise InputError(f"which of its {classes} classes is the person isn't known; state it in a model.toml")
     refusal = seen = ""
     if classes is None and len(tensors) == 1:
         whole = tensors[0].dtype.kind != "f"
@@ -59,7 +65,7 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
         if whole and classes == 1:
             refusal = _explain_no_class_numbers(tensors[0], answer, size)
             if not refusal:
-                return Finding("person", names, 1, (), ("its answer is class numbers; 1 was taken for the person",))
+                return Finding("person", names, 1, (), ("its output is class numbers; 1 was taken for the person",))
         if classes and not whole:
             refusal = _explain_no_classes(tensors[0], classes, answer, size)
         if classes == 1 and not (whole or refusal):
@@ -74,32 +80,34 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
     what = (
         f"one map of probabilities{seen}" if classes == 1 else f"of {classes} classes {person} was taken for the person"
     )
-    note = f"its answer is a mask of people: {what}; if it is something else, say --meaning"
+    note = f"its output is taken for a mask of people: {what}; if it is something else, use --meaning"
     return Finding("person", names[:1], person, (), (note,))
 
 
 def _explain_no_class_numbers(tensor: np.ndarray, answer: Answer, size: Size) -> str:
-    """Why a map of whole numbers isn't of people and background, such as probabilities in 8 bits, if it isn't.
+    """Return why a map of whole numbers isn't people and background (e.g. 8-bit probabilities); empty if it may be.
 
-    Raises InputError where it is of classes, and of more than two.
+    Raises InputError if it contains more than two classes.
     """
     maps = [tensor, *(answer(picture)[0] for picture in _read_samples(size))]
     low, high = (int(function([function(one) for one in maps])) for function in (np.min, np.max))
     if low < 0 or high > max(PERSONS):
-        return f"its whole numbers go from {low} to {high}, and aren't numbers of classes"
+        return f"its whole numbers are from {low} to {high}, so they aren't class numbers"
     if high > 1:
-        raise InputError(f"which of its classes is the person? It answers up to {high}; say so in a model.toml")
+        raise InputError(
+            f"which of its classes, up to number {high}, is the person isn't known; state it in a model.toml"
+        )
     return ""
 
 
 def _explain_no_classes(tensor: np.ndarray, classes: int, answer: Answer, size: Size) -> str:
-    """Why maps at the picture's scale aren't people among classes, such as depth or a pose; empty where they may be."""
+    """Return why maps at picture scale aren't classes with people, such as depth or a pose; empty if they may be."""
     maps = [tensor, *(answer(picture)[0] for picture in _read_samples(size))]
     low, high = (float(function([function(one) for one in maps])) for function in (np.min, np.max))
     if classes == 1:
-        return "" if low >= -TOLERANCE and high <= 1 + TOLERANCE else f"its numbers go from {low:.3g} to {high:.3g}"
+        return "" if low >= -TOLERANCE and high <= 1 + TOLERANCE else f"its numbers are from {low:.3g} to {high:.3g}"
     if classes not in PERSONS:
-        return f"it has {classes} maps, and the person among them isn't known"
+        return f"it has {classes} maps, and which of them is the person isn't known"
     if low < -NEAR or high > 1 + NEAR:
         return ""  # logits
     channels = 1 if tensor.shape[-1] != classes else tensor.ndim - 1
@@ -109,7 +117,10 @@ def _explain_no_classes(tensor: np.ndarray, classes: int, answer: Answer, size: 
 
 
 def _look_for_people(answer: Answer, size: Size) -> tuple[str, str]:
-    """Why a single map of probabilities isn't people, or else what speaks for them; neither where it is too small."""
+    """Return why a single probability map doesn't show people, and the evidence if it does.
+
+    Both are empty if the pictures are too small to tell.
+    """
     if min(size) < evidence.SMALLEST:
         return "", ""
     names = (*evidence.WITH_PEOPLE, *evidence.WITHOUT_PEOPLE)
@@ -125,7 +136,7 @@ def _look_for_people(answer: Answer, size: Size) -> tuple[str, str]:
 
 
 def _name_regions(kinds: tuple[OutputKind, ...], answer: Answer, size: Size) -> tuple[OutputKind, ...]:
-    """The kinds, maps of text named so with the reason."""
+    """Return the kinds; maps that detect text get the name and the reason."""
     named = list(kinds)
     for place, kind in enumerate(kinds):
         if kind.kind != "regions":
@@ -141,12 +152,12 @@ def _name_regions(kinds: tuple[OutputKind, ...], answer: Answer, size: Size) -> 
 
 
 def _flatten(values: np.ndarray) -> np.ndarray:
-    """A single map without its other sides, (h, w)."""
+    """Return a single map as (h, w), without axes of size 1."""
     return values.reshape([side for side in values.shape if side != 1][-2:])
 
 
 def _read_samples(size: Size, names: Sequence[str] = ()) -> list[np.ndarray]:
-    """Photographs of the workbench's own at this size, (1, H, W, 3) uint8 RGB: those of these names, or a few."""
+    """Return the workbench's sample photographs at this size, (1, H, W, 3) uint8 RGB: the named ones, or a few."""
     from danmatte_workbench.dataset import SAMPLES, load
 
     samples = load(SAMPLES)
@@ -156,15 +167,16 @@ def _read_samples(size: Size, names: Sequence[str] = ()) -> list[np.ndarray]:
 
 
 def count_classes(shape: Shape, size: Size) -> int | None:
-    """How many classes a map of that shape has, channels first or last; None where it is no map at picture scale.
+    """Return the number of classes in a map of that shape, channels first or last; None if it is no class map.
 
-    A map's sides are those of the picture by about one number: a line's characters are as many as there are classes.
+    A class map has about the picture's scale, and nearly the same scale for both sides. The latter excludes, for
+    example, the scores of a line's characters.
     """
-    if len(shape) not in (3, 4) or not all(shape):  # a detector that found nothing answers no rows
+    if len(shape) not in (3, 4) or not all(shape):  # a detector that found nothing returns no rows
         return None
     sides = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
     channels, places = (sides[0], sides[1:]) if sides[0] < sides[2] else (sides[2], sides[:2])
     close = all(side * COARSEST >= wanted for side, wanted in zip(places, size, strict=True))
     strides = [wanted / side for side, wanted in zip(places, size, strict=True)]
     alike = max(strides) <= STRETCHED * min(strides)
-    return channels if close and alike and channels <= MOST_CLASSES else None
+    return channels if close and alike and channels <= MAX_CLASSES else None

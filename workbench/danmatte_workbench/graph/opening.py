@@ -1,4 +1,4 @@
-"""Graphs of all formats as OpenVINO has them, whole: its own outputs, its own names, and what options freeze in it."""
+"""Reading whole graphs of all formats with OpenVINO: own outputs, own names, and inputs frozen by options."""
 
 import os
 import shutil
@@ -25,13 +25,13 @@ _OPENVINO_READS = (".tflite", ".onnx", ".xml")
 
 
 def is_tensorflow(path: Path) -> bool:
-    """Whether TensorFlow made the graph: frozen, SavedModel, Keras, meta graph."""
+    """Return whether TensorFlow made the graph: frozen, SavedModel, Keras or meta graph."""
     return path.is_dir() or path.suffix.lower() not in _OPENVINO_READS
 
 
 @contextmanager
 def open_readable(path: Path) -> Iterator[Path]:
-    """A file that OpenVINO reads; SavedModels, Keras files and meta graphs are frozen first."""
+    """Yield a file that OpenVINO can read; SavedModels, Keras files and meta graphs are frozen first."""
     if not path.is_dir() and path.suffix.lower() in (".pb", *_OPENVINO_READS):
         yield path
         return
@@ -42,12 +42,12 @@ def open_readable(path: Path) -> Iterator[Path]:
 
 
 def load_whole(path: Path) -> ov.Model:
-    """The whole graph, as OpenVINO's own converter gives it, any number of inputs and of sizes open in it.
+    """Return the whole graph from OpenVINO's own converter, with any number of inputs and with dynamic sizes.
 
-    Of TensorFlow's, only the graph's answers are outputs, called as its nodes and tensors (``node:0``) are: ends of
-    loops and checks aren't.
+    For TensorFlow graphs, only real outputs are kept, not ends of loops and checks. They are named like nodes and
+    tensors (``node:0``).
     """
-    # OpenVINO asks the readers of all formats in turn, and they tell the error stream what they can't read.
+    # OpenVINO tries the readers of all formats in turn; each writes to stderr that it can't read the file.
     with open_readable(path) as file, translate_errors(path), silence_stderr():
         model = open_core().read_model(file) if file.suffix.lower() == ".xml" else ov.convert_model(file)
     if not is_tensorflow(path):
@@ -66,9 +66,9 @@ def load_whole(path: Path) -> ov.Model:
 
 
 def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
-    """A file from which the graph is read without any options: ``path`` itself, or one that is written to ``folder``.
+    """Return a file from which the graph can be read without options: ``path`` itself, or a new file in ``folder``.
 
-    Raises InputError where the options don't suit the graph, and MachineError where the file can't be written.
+    Raises InputError if the options don't apply to the graph, and MachineError if the file can't be written.
     """
     keras = path.suffix.lower() in (".keras", ".h5")
     if options == (PLAIN if keras else replace(PLAIN, shape=options.shape)):
@@ -77,7 +77,7 @@ def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
         from danmatte_workbench.runtimes import frozen
 
         target = folder / f"{path.stem}.pb"
-        unfinished = target.with_suffix(f".{os.getpid()}")  # another run may be reading what is there
+        unfinished = target.with_suffix(f".{os.getpid()}")  # because another run may be reading the target
         with frozen.freeze_to_file(path, options) as file:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
         return target
     for flag, value in (("--signature", options.signature), ("--input_checkpoint", options.checkpoint)):
         if value:
-            raise InputError(f"{path}: {flag} is for graphs of TensorFlow; leave it out")
+            raise InputError(f"{path}: {flag} is for TensorFlow graphs only; omit it")
     if not options.freeze:
         return path
     model = load_whole(path)
@@ -97,7 +97,7 @@ def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
 
 
 def freeze_inputs(model: ov.Model, options: ReadOptions, path: Path) -> None:
-    """Make constants of the inputs that the options name, in place. Raises InputError for an unknown one."""
+    """Replace the inputs that the options name by constants, in place. Raises InputError for an unknown input."""
     for name, value in options.freeze:
         port = next((port for port in model.inputs if name in list_names(port)), None)
         if port is None:

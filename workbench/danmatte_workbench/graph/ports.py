@@ -1,4 +1,4 @@
-"""Places in an OpenVINO graph by the names that users give them, and the part between two of them."""
+"""Lookup of places in an OpenVINO graph by name, and extraction of the part between two places."""
 
 import numpy as np
 import openvino as ov
@@ -10,7 +10,7 @@ from danmatte_workbench.graph.layers import NHWC_TO_NCHW
 
 
 def find_input_port(model: ov.Model, name: str) -> ov.Input | None:
-    """The port ``0:node``; None where ``name`` is an input of the graph itself. Raises InputError for neither."""
+    """Return the port ``0:node``; None if ``name`` is an input of the graph. Raises InputError if it is neither."""
     number, colon, node_name = name.partition(":")
     if any(name in list_names(port) for port in model.inputs):
         return None
@@ -23,7 +23,7 @@ def find_input_port(model: ov.Model, name: str) -> ov.Input | None:
 
 
 def find_output(model: ov.Model, name: str) -> ov.Output:
-    """The output of the node or tensor of that name, or of a Result's. Raises InputError with the nearest names."""
+    """Return the output of the node, tensor or Result with that name. Raises InputError with the nearest names."""
     for port in model.outputs:
         if name in list_names(port):
             return port.get_node().input_value(0)
@@ -38,7 +38,7 @@ def find_output(model: ov.Model, name: str) -> ov.Output:
 
 
 def list_names(port: ov.Output) -> set[str]:
-    """All names of a graph's input or output: its tensor's, its node's, and those of the node before a Result."""
+    """Return all names of a graph's input or output: of its tensor, its node, and the node before a Result."""
     source = port.get_node()
     names = set(port.get_names()) | {source.get_friendly_name()}
     if source.get_type_name() == "Result":
@@ -47,7 +47,7 @@ def list_names(port: ov.Output) -> set[str]:
 
 
 def pick_name(port: ov.Output) -> str:
-    """The port's shortest tensor name, or its node's."""
+    """Return the port's shortest tensor name, or its node's name if it has none."""
     names = sorted(port.get_names(), key=lambda name: (len(name), name))
     if names:
         return str(names[0])
@@ -63,15 +63,15 @@ def _find_node(model: ov.Model, name: str) -> ov.Node | None:
 
 
 def suggest_nodes(model: ov.Model, name: str) -> str:
-    """The end of a message: the nearest nodes' names, or the first ones."""
+    """Return the end of an error message: the nearest names of nodes, or the first ones."""
     known = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() != "Constant"]
     return did_you_mean(name, known, suggestions=3, cutoff=0.4)
 
 
 def extract_part(model: ov.Model, inputs: str, output: str) -> ov.Model:
-    """The part from ``inputs`` to ``output``, fed with (1, H, W, 3) float32 whatever its layout inside.
+    """Return the part from ``inputs`` to ``output``, with an input of (1, H, W, 3) float32, whatever its inner layout.
 
-    Raises InputError for an unknown place, and where no picture of three channels enters.
+    Raises InputError for an unknown place, and if the input isn't a picture of three channels.
     """
     start, end = find_input_port(model, inputs), find_output(model, output)
     target = model.input(0) if start is None else start.get_source_output()
@@ -85,17 +85,17 @@ def extract_part(model: ov.Model, inputs: str, output: str) -> ov.Model:
     kind = target.get_element_type()
     if kind.is_real() and kind != ov.Type.f32:
         given = ops.convert(given, kind.get_type_name())
-    # What else reads the picture there gets the new one, too: its shape, say, which a resize at the end aims at.
+    # Other readers of the picture get the new input, too, such as a resize at the end that uses its shape.
     target.replace(given.output(0))
     if others := _find_needed(end, model, picture):
-        raise InputError(f"from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
+        raise InputError(f"the part from {inputs} to {output} also needs {' and '.join(others)}; cut elsewhere")
     part = ov.Model([ops.result(end)], [picture], "part")
     part.input(0).set_names({"picture"})
     return part
 
 
 def _find_needed(end: ov.Output, model: ov.Model, picture: ov.Node) -> list[str]:
-    """Names of the graph's own inputs on which ``end`` still depends."""
+    """Return the names of the graph's own inputs on which ``end`` still depends."""
     queue, seen = [end.get_node()], {picture}
     while queue:
         node = queue.pop()

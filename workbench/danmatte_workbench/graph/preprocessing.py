@@ -1,7 +1,7 @@
-"""Pixels in, as cameras and decoders give them: colour order, mean and scale inside an OpenVINO graph.
+"""Preprocessing inside an OpenVINO graph: pixel format, colour order, mean and scale.
 
-Whatever can be is folded into the first convolution's kernel: the order of its channels and scales that differ from
-channel to channel. What remains, one mean and one scale, is what 8-bit kernels undo by themselves.
+The order of channels, and scales that differ between channels, are folded into the first convolution's kernel. The
+remaining operations, one mean and one scale, are handled by 8-bit kernels themselves.
 """
 
 from typing import Literal, TypeAlias
@@ -31,9 +31,9 @@ _AFFINE = frozenset({"Convert", "Subtract", "Multiply", "Transpose", "FakeQuanti
 
 
 def embed_normalisation(model: ov.Model, *, colour: Colour, mean: tuple[float, ...], scale: tuple[float, ...]) -> None:
-    """Let the graph take (1, H, W, 3) uint8 in RGB, in place; before, it took floats in its own layout.
+    """Change the input from floats in the graph's own layout to (1, H, W, 3) uint8 RGB, in place.
 
-    ``colour``, ``mean`` and ``scale`` are what its first convolution expects: (pixel − mean) / scale in that order.
+    ``colour``, ``mean`` and ``scale`` are what the first convolution expects: (pixel − mean) / scale in that order.
     Raises InputError for a graph whose input isn't a picture.
     """
     shape = model.input(0).get_partial_shape()
@@ -63,9 +63,9 @@ def embed_normalisation(model: ov.Model, *, colour: Colour, mean: tuple[float, .
 
 
 def set_pixel_format(model: ov.Model, pixels: Pixels) -> ov.Model:
-    """The same graph, of uint8 RGB pictures, for other pictures: BGR, or NV12 as one tensor (1, H·3/2, W, 1).
+    """Return a graph of uint8 RGB pictures for another format: BGR, or NV12 as one tensor (1, H·3/2, W, 1).
 
-    NV12's colours are BT.601 of limited range. Raises InputError where the graph takes something else, or odd sizes.
+    NV12 is BT.601 of limited range. Raises InputError if the graph takes something else, or if NV12 has odd sizes.
     """
     port = model.input(0)
     shape = port.get_partial_shape()
@@ -74,7 +74,9 @@ def set_pixel_format(model: ov.Model, pixels: Pixels) -> ov.Model:
         raise InputError(f"expected a graph that takes uint8 RGB of shape (1, H, W, 3), found {given} {shape}")
     sides = [side.get_length() for side in list(shape)[1:3] if side.is_static]
     if pixels == "NV12" and any(side % 2 for side in sides):
-        raise InputError(f"NV12 has even height and width, found {'×'.join(map(str, sides))}; reshape the graph before")
+        raise InputError(
+            f"NV12 needs even height and width, found {'×'.join(map(str, sides))}; reshape the graph first"
+        )
     processor = PrePostProcessor(model)
     entry = processor.input()
     entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(_FORMATS[pixels])
@@ -87,16 +89,17 @@ def set_pixel_format(model: ov.Model, pixels: Pixels) -> ov.Model:
 
 
 def read_pixel_format(model: ov.Model) -> str:
-    """The pictures that the graph takes, as the preprocess step noted them; RGB where it noted nothing."""
+    """Return the pixel format that the preprocess step stored in the graph; RGB if nothing is stored."""
     path = [NAMESPACE, "pixels"]
     return str(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else "RGB"
 
 
 def feed_bytes(model: ov.Model) -> bool:
-    """Let a quantized graph's first convolution read the bytes themselves, in place; False where it can't.
+    """Let a quantized graph's first convolution read the bytes directly, in place; return False if it can't.
 
-    A picture is 8 bits already: quantizing it once more costs a pass over all pixels, and rounds. 8-bit kernels have
-    one whole zero point: it is rounded, and the bias makes up for the difference, everywhere but in padded places.
+    A picture already has 8 bits, so quantizing it again only costs a pass over all pixels and adds rounding errors.
+    8-bit kernels support one whole zero point. The mean is therefore rounded, and the bias corrects the difference,
+    except at padded places.
     """
     chain = _find_chain_to_convolution(model)
     quantizer = next((node for node in chain if node.get_type_name() == "FakeQuantize"), None)
@@ -110,7 +113,7 @@ def feed_bytes(model: ov.Model) -> bool:
         chain = [direct.get_node().input_value(0).get_node(), direct.get_node(), *chain]
     subtraction = next((node for node in chain if node.get_type_name() == "Subtract"), None)
     convolution = chain[-1]
-    # NNCF compresses constants, so that a bias may stand behind a Convert: `find_bias` would miss it.
+    # NNCF compresses constants, so there may be a Convert after the bias, in which case `find_bias` wouldn't find it.
     reader = find_only_reader(convolution)
     bias = reader if reader is not None and reader.get_type_name() == "Add" else None
     if bias is not None and bias.input_value(1).get_node().get_type_name() not in ("Constant", "Convert"):
@@ -130,9 +133,10 @@ def feed_bytes(model: ov.Model) -> bool:
 
 
 def _unfold_quantizer(quantizer: ov.Node) -> ov.Output | None:
-    """What gives the same as a quantizer of bytes without rounding them; None where that would be something else.
+    """Return a value that equals the output of a quantizer of bytes without its rounding; None if that isn't possible.
 
-    TFLite's takes the bytes themselves and gives what they stand for: a subtraction and a multiplication do that, too.
+    A TFLite quantizer takes bytes and returns the values that they represent. It is replaced by a subtraction and a
+    multiplication.
     """
     ends = [read_constant(quantizer.input_value(port)) for port in range(1, 5)]
     if any(end is None or end.size != 1 for end in ends):
@@ -155,7 +159,7 @@ def _keeps_values(ends: list[np.ndarray | None]) -> bool:
 
 
 def _find_chain_to_convolution(model: ov.Model) -> list[ov.Node]:
-    """What lies on the one way from a picture of bytes to a convolution, and the convolution; nothing without one."""
+    """Return the nodes on the only path from a uint8 input to a convolution, including it; empty without one."""
     parameter = model.get_parameters()[0]
     if parameter.get_element_type() != ov.Type.u8:
         return []
@@ -172,7 +176,7 @@ def _find_chain_to_convolution(model: ov.Model) -> list[ov.Node]:
 
 
 def _find_sole_convolution(readers: list[ov.Input]) -> ov.Node | None:
-    """The convolution with a constant kernel that alone reads the picture; None where there is another reader."""
+    """Return the convolution with a constant kernel that is the picture's only reader; None otherwise."""
     while len(readers) == 1:
         node = readers[0].get_node()
         if node.get_type_name() == "Convolution":
@@ -186,9 +190,10 @@ def _find_sole_convolution(readers: list[ov.Input]) -> ov.Node | None:
 def _fold_into_kernel(
     convolution: ov.Node, colour: Colour, mean: tuple[float, ...], scale: tuple[float, ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Let the kernel take RGB and make up for scales that aren't their geometric mean; mean and scale that remain.
+    """Fold colour order and relative scales into the kernel; return the remaining mean and scale.
 
-    One scale stays outside, so that the weights keep the magnitude at which training and quantizing find them.
+    The geometric mean of the scales remains outside, so that the weights keep their magnitude for training and
+    quantizing.
     """
     kernel = convolution.input_value(1).get_node().get_data()
     common = scale[0] if len(set(scale)) == 1 else float(np.exp(np.mean(np.log(np.abs(scale)))))
@@ -200,6 +205,6 @@ def _fold_into_kernel(
 
 
 def _to_constant(values: tuple[float, ...]) -> ov.Node:
-    """One number where all channels have the same, so that 8-bit kernels can take it as their zero point or scale."""
+    """Return a constant with a single number if all channels have the same, so that 8-bit kernels can use it."""
     same = len(set(values)) == 1
     return ops.constant(np.float32(values[0]) if same else np.array(values, np.float32).reshape(1, 1, 1, 3))

@@ -1,4 +1,4 @@
-"""What a bare graph tells about itself, when nobody wrote a ``model.toml`` for it."""
+"""Detection of what a graph expects and returns, if it has no ``model.toml``."""
 
 import re
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from danmatte_workbench.source import Source
 
 DEFAULT_SIDE = 513
 DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
-OFFICIAL = "SemanticPredictions"  # DeepLab's own exports, where a copy of it may follow
-TOLERANCE, STEPS = 1e-3, 255  # graphs of 8 bits may be off by one of their steps
-# What floats are taken for where nothing tells: PyTorch's statistics of ImageNet, or TensorFlow's −1 to 1.
+OFFICIAL = "SemanticPredictions"  # the output of DeepLab's own exports, which may be followed by a copy
+TOLERANCE, STEPS = 1e-3, 255  # an 8-bit graph may differ by one of its quantization steps
+# Defaults for float inputs without normalisation: PyTorch's statistics of ImageNet, or TensorFlow's −1 to 1.
 IMAGENET = Normalisation("RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SIGNED = Normalisation("RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 DESCRIBE = "describe it in a model.toml"
@@ -33,14 +33,15 @@ Size: TypeAlias = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What a library tells of a graph.
+    """Facts about a graph, read by one of the libraries.
 
-    picture: the input; floats, channels_first: what it takes; encoded: whether that is JPEG strings; fixed: its
-    (height, width) where the graph has them.
-    port: the first convolution's input port, None where the picture reaches no convolution. identical: whether
-    that port gets the picture as it came. decision: where a cut may end at a choice among classes. answers: what the
-    graph ends in. before, run, scores: for pictures of a (height, width), what the port gets, what tensors the graph
-    gives, and the shape of what it chooses among, which is empty where it doesn't choose.
+    picture: the input. floats, channels_first: its type and layout. encoded: whether it takes JPEG strings.
+    fixed: its (height, width), or None if it isn't fixed.
+    port: the first convolution's input port; None without one. identical: whether it receives the unchanged picture.
+    decision: the choice among classes at which a cut may end. answers: the graph's outputs.
+    before: for a size, a function from pictures to the values at ``port``.
+    run: for a size, a function from pictures to tensors. scores: for a size, the shape of the scores that the graph
+        decides by; empty without a decision.
     """
 
     picture: str
@@ -58,14 +59,16 @@ class GraphFacts:
 
 
 def inspect(path: Path, size: Size | None = None, options: ReadOptions = PLAIN) -> Source:
-    """Describe the graph at ``path``, of any of the formats that `artifact.detect_format` knows.
+    """Describe the graph at ``path``, of any format that `artifact.detect_format` knows.
 
-    The cut is found in its structure; what the part before the cut does to pixels is measured, by feeding it
-    random pictures; the person is class 1 of two and 15 of 21, PASCAL VOC's. A graph whose answer is no map of
-    classes at the picture's scale is kept whole, its tensors compared as they are. ``size`` is (height, width), for
-    graphs that take any. What was assumed is in the source's notes. ``options`` are what the file needs to be
-    read; what was read with any is kept in the user's cache. Raises InputError when something can't be found
-    out.
+    The cut is derived from its structure. The normalisation before the cut is measured with random pictures. The person
+    is taken to be class 1 of 2, and 15 of 21 as in PASCAL VOC. A graph whose output isn't a class map at picture scale
+    is kept whole, and its tensors are compared as they are.
+
+    size: (height, width), for graphs that take any size.
+    options: options for reading the file; a graph that was read with any is stored in the user's cache.
+
+    Assumptions are listed in the source's notes. Raises InputError if something can't be determined.
     """
     original = resolve_graph_path(path)
     kind, digest = detect_format(original), options.compute_digest(original)
@@ -83,7 +86,7 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
     facts = _read_facts(path, kind, size)
     if facts.encoded:
         raise InputError(
-            f"{path}: its input {facts.picture} takes encoded pictures; cut it behind the decoder, with "
+            f"{path}: its input {facts.picture} takes encoded pictures; cut it after the decoder, with "
             "`workbench convert --input auto`, and optimize the IR"
         )
     notes: list[str] = []
@@ -95,7 +98,7 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
     port, normalisation = _find_entry(facts, size, notes)
     given = normalisation if port == facts.picture else None
     if not facts.answers:
-        raise InputError(f"{path}: its input leads to no answer")
+        raise InputError(f"{path}: no output depends on its input")
     run = facts.run(size, facts.answers)
 
     def answer(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -129,8 +132,11 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
 
 @dataclass(frozen=True)
 class CutPlaces:
-    """Where a graph is cut by its structure alone: at the first convolution, or else the picture, and at the decision,
-    or else the only answer; None for a graph of several. ``size`` is the graph's own (height, width), or the usual one.
+    """The places at which a graph is cut, from its structure alone.
+
+    port: the first convolution's input, or else the picture.
+    node: the decision, or else the only output; None for several outputs.
+    size: the graph's own (height, width), or the default.
     """
 
     port: str
@@ -140,7 +146,7 @@ class CutPlaces:
 
 
 def find_cut(path: Path) -> CutPlaces:
-    """Where the graph at ``path`` would be cut. Raises InputError for what is no graph of one picture."""
+    """Return where the graph at ``path`` would be cut. Raises InputError if it doesn't take one picture."""
     facts = _read_facts(path, detect_format(path), None)
     node = facts.decision or (facts.answers[0] if len(facts.answers) == 1 else None)
     if facts.encoded and facts.port:
@@ -159,13 +165,13 @@ def _read_facts(path: Path, kind: Format, size: Size | None) -> GraphFacts:
 
 
 def _find_picture(path: Path, anatomy: Anatomy) -> str:
-    """The name of the graph's one input. Raises InputError where there are none or several."""
-    # Keras writes placeholders for its own control flow, which nothing reads.
+    """Return the name of the graph's only input. Raises InputError if there are none or several."""
+    # Keras creates placeholders for control flow that no node reads.
     read = anatomy.index_readers()
     pictures = [node for node in anatomy.find_kinds({"Placeholder"}) if read.get(node.name)]
     if len(pictures) != 1:
         names = [node.name for node in pictures]
-        hint = "; make a constant of what is no picture: --freeze NAME=VALUE" if names else ""
+        hint = "; make the other inputs constants: --freeze NAME=VALUE" if names else ""
         raise InputError(
             f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names) or 'none'}{hint}"
         )
@@ -183,7 +189,7 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
         raise InputError(f"{path}: expected one picture at a time, [1,H,W,3], as input, found {list(shape)}")
     channels_first = len(shape) == 4 and shape[1] == 3 != shape[3]
     sides = shape[2:4] if channels_first else shape[1:3]
-    # The ends that the picture leads to; where there is a decision, those that it leads to.
+    # The ends that depend on the picture or, if there is a decision, on the decision.
     reachable = anatomy.find_reachable(decision or name)
     ends = [end for end in anatomy.find_ends() if end in reachable]
     if decision and OFFICIAL in reachable:
@@ -224,7 +230,7 @@ def _read_openvino_facts(path: Path, kind: Format, size: Size | None) -> GraphFa
     port = anatomy.find_first_convolution(name)
 
     def run(size: Size, answers: tuple[str, ...]) -> RunAll:
-        if kind == "tflite":  # its own interpreter: OpenVINO rounds 8-bit graphs otherwise
+        if kind == "tflite":  # TFLite's own interpreter, because OpenVINO rounds differently in 8-bit graphs
             from danmatte_workbench.runtimes import tflite
 
             return tflite.make_runner(path, size=size, fetches=answers, threads=1)
@@ -249,22 +255,22 @@ def _read_openvino_facts(path: Path, kind: Format, size: Size | None) -> GraphFa
 
 
 def _find_entry(facts: GraphFacts, size: Size, notes: list[str]) -> tuple[str, Normalisation]:
-    """Where the network begins, and what pixels should be there."""
+    """Return the place where the network begins, and the normalisation that it expects there."""
     plain = Normalisation("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     if facts.port is None:
         if facts.floats:
-            notes.append("its input was given pixels as they are, from 0 to 255")
+            notes.append("its input is given unchanged pixels, from 0 to 255")
         return facts.picture, plain
     if facts.identical and facts.floats:
         assumed = IMAGENET if facts.channels_first else SIGNED
         notes.append(
-            f"its input takes floats, and nothing in it normalises: (pixel − {list(assumed.mean)}) / "
+            f"its input takes floats, and the graph contains no normalisation: (pixel − {list(assumed.mean)}) / "
             f"{list(assumed.scale)}, RGB, was assumed; if that is wrong, {DESCRIBE}"
         )
         return facts.picture, assumed
     measured = _measure_normalisation(facts, size)
     if isinstance(measured, str):
-        notes.append(f"{measured}, so nothing is cut off there, and it gets pixels as they are; if not, {DESCRIBE}")
+        notes.append(f"{measured}, so it isn't cut there and gets unchanged pixels; if that is wrong, {DESCRIBE}")
         return facts.picture, plain
     if facts.floats and max(abs(value) for value in measured.scale) <= 2:
         subtracted = f", of which it subtracts {measured.mean}" if any(measured.mean) else ""
@@ -274,15 +280,14 @@ def _find_entry(facts: GraphFacts, size: Size, notes: list[str]) -> tuple[str, N
 
 
 def _measure_normalisation(facts: GraphFacts, size: Size) -> Normalisation | str:
-    """Mean, scale and colour order of the part before the cut, fitted by least squares to what it does to noise; or
-    why it has none.
+    """Fit mean, scale and colour order of the part before the cut; return the reason, in words, if they don't fit.
 
-    Noise, because every channel has to vary by itself for the fit to tell them apart.
+    The input is noise, because every channel has to vary independently for the least-squares fit.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     (seen,) = facts.before(size)(pixels)
     if seen.shape != pixels.shape:
-        return f"before {facts.port} a picture of {pixels.shape} has become {seen.shape}"
+        return f"at {facts.port}, a picture of {pixels.shape} has the shape {seen.shape}"
     given = pixels.reshape(-1, 3).astype(np.float64)
     design = np.column_stack([given, np.ones(len(given))])
     fit, *_ = np.linalg.lstsq(design, seen.reshape(-1, 3).astype(np.float64), rcond=None)
@@ -291,7 +296,7 @@ def _measure_normalisation(facts: GraphFacts, size: Size) -> Normalisation | str
     order = [int(channel) for channel in np.abs(gains).argmax(axis=0)]
     gain = gains[order, range(3)]
     if error > max(TOLERANCE, float(np.ptp(seen)) / STEPS) or order not in ([0, 1, 2], [2, 1, 0]) or np.any(gain == 0):
-        return f"what happens before {facts.port} isn't a mean and a scale"
+        return f"the preprocessing before {facts.port} isn't a mean and a scale"
     colour: Literal["RGB", "BGR"] = "RGB" if order == [0, 1, 2] else "BGR"
     return Normalisation(colour, _round_channels(-shift / gain), _round_channels(1 / gain))
 

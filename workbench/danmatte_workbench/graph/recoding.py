@@ -1,8 +1,8 @@
-"""A graph's own 8-bit weights, in the form that 8-bit kernels take.
+"""Conversion of a graph's own 8-bit weights to the form that 8-bit kernels support.
 
-TFLite and training for 8 bits give weights a zero point. OpenVINO has no kernels for that, and computes such layers in
-floats. Whole numbers from −127 to 127 without a zero point mean the same wherever a channel's values reach no further
-than 127 steps from zero; a channel that does gets coarser steps of its own.
+TFLite and quantization-aware training produce weights with a zero point. OpenVINO has no kernels for these and computes
+such layers in floats. Whole numbers from −127 to 127 without a zero point represent the same values if they are within
+127 steps from zero. Channels with larger values get coarser steps.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from openvino import opset13 as ops
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.layers import CONVOLUTIONS, compute_constants, read_constant
 
-MOST = 127  # of signed bytes, without the one that has no counterpart above zero
+MOST = 127  # maximum of signed bytes; −128 isn't used, because it has no positive counterpart
 _PASSED = frozenset({"Convert", "Subtract", "Multiply", "Reshape", "Transpose", "Unsqueeze", "FakeQuantize"})
 
 
 @dataclass(frozen=True)
 class Recoding:
-    """How many layers were recoded, of how many; how many channels those have, and how many kept their values."""
+    """The number of recoded layers, of all layers, of their channels, and of channels whose values didn't change."""
 
     layers: int
     of: int
@@ -30,17 +30,20 @@ class Recoding:
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """A convolution whose kernel is stored in 8 bits, and the steps of that, one or one for each output channel."""
+    """A convolution whose kernel is stored in 8 bits, and its quantization steps: one, or one per output channel."""
 
     node: ov.Node
     steps: np.ndarray
 
 
 def recode_weights(model: ov.Model, most: int = MOST, largest_error: float = 1.0) -> Recoding:
-    """Store the convolutions' 8-bit kernels as signed bytes from −``most`` to ``most``, in place, without zero points.
+    """Store the 8-bit kernels of convolutions as signed bytes without zero points, in place.
 
-    largest_error: of a kernel, squared, as a share of its own square; layers that it would exceed stay as they are.
-    Raises InputError where none has a zero point, or all would exceed that.
+    most: the bytes are from −``most`` to ``most``.
+    largest_error: the maximum squared error of a kernel, as a share of its squared norm; layers above it aren't
+        changed.
+
+    Raises InputError if no kernel has a zero point, or if all would exceed the error.
     """
     stored = [found for node in model.get_ordered_ops() if (found := _find_stored_weights(node))]
     if not stored:
@@ -67,21 +70,21 @@ def recode_weights(model: ov.Model, most: int = MOST, largest_error: float = 1.0
 def recode_kernel(
     kernel: np.ndarray, steps: np.ndarray, *, grouped: bool, most: int = MOST
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel as signed bytes, and a step for each of its channels, of as many dimensions.
+    """Return the kernel as signed bytes, and one step for each channel, with as many dimensions.
 
-    steps: of the kernel's values as they are, one or one for each output channel. grouped: whether the first two sides
-    are groups and channels in a group, rather than the first one alone channels.
+    steps: the steps of the kernel's present values, one or one per output channel. grouped: whether the first two axes
+    are groups and channels in a group, so that both together number the channels.
     """
     axes = tuple(range(2 if grouped else 1, kernel.ndim))
     reach = np.abs(kernel).max(axis=axes, keepdims=True)
     own = steps.reshape(-1, *[1] * (kernel.ndim - 1)) if steps.size > 1 else steps.reshape([1] * kernel.ndim)
-    # A little more than what is stored is rounding of float32, and no reason for coarser steps.
+    # Values slightly above the maximum are rounding errors of float32, which need no coarser steps.
     steps = np.where(reach > own * most * (1 + 1e-4), reach / most, own).astype(np.float32)
     return np.clip(np.rint(kernel / steps), -most, most).astype(np.int8), steps
 
 
 def _find_stored_weights(node: ov.Node) -> StoredWeights | None:
-    """The convolution's weights, where they are stored in 8 bits with a zero point."""
+    """Return the convolution's weights if they are stored in 8 bits with a zero point; None otherwise."""
     if node.get_type_name() not in CONVOLUTIONS:
         return None
     value, steps, shifted = node.input_value(1).get_node(), np.ones(1, np.float32), False
@@ -105,6 +108,6 @@ def _find_stored_weights(node: ov.Node) -> StoredWeights | None:
 
 
 def _fit(node: ov.Node, steps: np.ndarray, shifted: bool) -> StoredWeights | None:
-    """The weights, where they have a zero point and their steps are one or one for each output channel."""
+    """Return the weights if they have a zero point, and one step in all or one per output channel; None otherwise."""
     outputs = int(node.input_value(1).get_shape()[0])
     return StoredWeights(node, steps.ravel()) if shifted and steps.size in (1, outputs) else None

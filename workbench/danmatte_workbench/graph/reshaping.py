@@ -1,7 +1,8 @@
 """Another input size for a graph that was exported at a fixed one.
 
-Convolutions follow by themselves. What doesn't: targets of resizes, the kernels of global poolings and the noted
-grid. A resize follows the feature map whose size it aims at; whatever else holds a size is refused by name.
+OpenVINO adapts convolutions itself. The targets of resizes, the kernels of global poolings and the stored grid are
+adapted here. A resize is set to the new size of the feature map whose old size it has. Other nodes that contain a size
+cause an error that names them.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,13 +19,13 @@ from danmatte_workbench.runtimes.causes import explain
 from danmatte_workbench.runtimes.openvino import to_shape
 
 Size: TypeAlias = tuple[int, int]  # height, width
-_STRIDE = 32  # a side that it divides, or all but one pixel, suits every network
+_STRIDE = 32  # sides of a multiple of it, or of a multiple plus one, suit every network
 _MAPS = frozenset({"Convolution", "GroupConvolution", "MaxPool", "AvgPool"})  # channels come first in these
 _GLOBAL: dict[str, Callable[..., ov.Node]] = {"AvgPool": ops.reduce_mean, "MaxPool": ops.reduce_max}
 
 
 def read_input_size(model: ov.Model) -> Size:
-    """Height and width of the pictures that the graph takes. Raises InputError where it takes none, or any size."""
+    """Return height and width of the graph's input. Raises InputError if it has no fixed size or no picture input."""
     shape = model.input(0).get_partial_shape()
     if len(model.inputs) != 1 or shape.rank.is_dynamic or len(shape) != 4:
         raise InputError(
@@ -37,15 +38,15 @@ def read_input_size(model: ov.Model) -> Size:
 
 
 def scale_size(size: Size, share: float) -> Size:
-    """About a ``share`` of both sides, such that strides divide them as evenly: 0.8 of 513 is 417, of 512 is 416."""
+    """Return about a ``share`` of both sides, divisible by strides as before: 0.8 of 513 is 417, of 512 is 416."""
     height, width = (max(1, round(side * share / _STRIDE)) * _STRIDE + side % 2 for side in size)
     return height, width
 
 
 def reshape(model: ov.Model, size: Size) -> Size:
-    """Make the graph take pictures of ``size``, in place; return the size before.
+    """Reshape the graph to pictures of ``size``, in place; return the previous size.
 
-    Raises InputError that names the node where the graph can't follow.
+    Raises InputError that names the node if the graph can't be reshaped.
     """
     before = read_input_size(model)
     answers = [to_shape(port) for port in model.outputs]
@@ -53,12 +54,12 @@ def reshape(model: ov.Model, size: Size) -> Size:
     _free_global_pools(model)
     _infer_shapes(model, before, size)
     for port, old in zip(model.outputs, answers, strict=True):
-        # Batch and channels must stay; only rows and columns may have become fewer or more.
+        # Batch and channels must stay; only the numbers of rows and columns may change.
         new = to_shape(port)
         kept = sum(a == b for a, b in zip(old, new, strict=False))
         if len(new) != len(old) or kept < len(old) - 2:
             name = port.get_node().input_value(0).get_node().get_friendly_name()
-            raise InputError(f"the answer of {name} would be {new} instead of {old}; the graph can't be reshaped")
+            raise InputError(f"the output of {name} would be {new} instead of {old}; the graph can't be reshaped")
     if grid is not None:
         shapes = [answers[0], to_shape(model.output(0))]
         old_map, new_map = ((shape[1], shape[2]) for shape in shapes)
@@ -71,7 +72,7 @@ def _find_picture_axes(shape: ov.PartialShape) -> tuple[int, int]:
 
 
 def _free_global_pools(model: ov.Model) -> None:
-    """Make a pooling of its whole input to one place a mean, or a maximum, of whatever size there will be."""
+    """Replace each pooling of a whole map by a mean or maximum, which works for any size."""
     for node in model.get_ordered_ops():
         reduce = _GLOBAL.get(node.get_type_name())
         if reduce is None or to_shape(node.output(0))[2:] != (1, 1):
@@ -87,7 +88,10 @@ def _free_global_pools(model: ov.Model) -> None:
 
 
 def _infer_shapes(model: ov.Model, before: Size, size: Size) -> None:
-    """Infer shapes anew, node by node from the input on, so that a resize can aim at the map that its target became."""
+    """Infer all shapes again, in topological order.
+
+    The order ensures that the new size of a map is known when a resize that targets it is reached.
+    """
     parameter = model.get_parameters()[0]
     shape = parameter.get_partial_shape()
     became: dict[Size, set[Size]] = {before: {size}}  # from a map's size before to its sizes now
@@ -104,7 +108,7 @@ def _infer_shapes(model: ov.Model, before: Size, size: Size) -> None:
         except RuntimeError as error:
             name = f"{node.get_type_name()} {node.get_friendly_name()}"
             reason = explain(error)
-            raise InputError(f"{name} was made for one input size and can't follow: {reason}") from error
+            raise InputError(f"{name} was made for one input size and can't be reshaped: {reason}") from error
         new = _read_map_size(node)
         if old is not None and new is not None:
             became.setdefault(old, set()).add(new)
@@ -119,27 +123,27 @@ def _read_map_size(node: ov.Node) -> Size | None:
 
 
 def _aim_resize(node: ov.Node, became: dict[Size, set[Size]]) -> None:
-    """Give the resize the size that its target has now. Targets that are computed follow by themselves.
+    """Set the resize's target to the new size of the corresponding map. Computed targets need no change.
 
-    What a target follows isn't written anywhere: it is taken for the one feature map of the same size. Where no map or
-    maps of two fates have it, the right size can't be known, so the graph is refused.
+    The graph doesn't state which map a target belongs to, so it is taken for the one with the same size. If there is no
+    such map, or if maps of that size now have different sizes, the correct size is unknown and an error is raised.
     """
     target = node.input_value(1)
     if not is_constant(target) or node.get_attributes().get("shape_calculation_mode") == "scales":
         return
     data = target.get_node().get_data().copy()
     aimed = tuple(int(side) for side in data.reshape(-1))
-    # The target has two numbers, or one for each axis; then rows and columns are where the channels aren't.
+    # The target has two numbers, or one for each axis; in the latter case, rows and columns depend on the layout.
     axes = [0, 1]
     if len(aimed) != 2:
         channels_last = to_shape(node.input_value(0))[-1] == to_shape(node.output(0))[-1]
         axes = [1, 2] if channels_last and len(aimed) == 4 else [len(aimed) - 2, len(aimed) - 1]
     known = became.get((aimed[axes[0]], aimed[axes[1]]), set())
     if len(known) != 1:
-        found = " or ".join(_join_sides(size) for size in sorted(known)) or "nothing that follows the input"
+        found = " or ".join(_join_sides(size) for size in sorted(known)) or "unknown, since no map had this size"
         raise InputError(
-            f"Interpolate {node.get_friendly_name()} aims at {_join_sides(aimed)}, the size of {found}; "
-            "it can't follow another input size"
+            f"Interpolate {node.get_friendly_name()} has the target {_join_sides(aimed)}; its new size would be "
+            f"{found}, so it can't be reshaped"
         )
     (new,) = known
     data.reshape(-1)[axes] = new

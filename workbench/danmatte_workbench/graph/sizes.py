@@ -1,4 +1,4 @@
-"""Which pictures a graph takes: the size that is fixed inside it, and the sizes that fit."""
+"""The picture sizes that a graph accepts: a size that is fixed inside it, or sizes that fit."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -10,12 +10,12 @@ from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.layers import index_by_name
 
 Size: TypeAlias = tuple[int, int]  # height, width
-_STRIDE, _REACH = 32, 6  # sides of a multiple of it, or one more, suit nearly every network: so many to either side
+_STRIDE, _REACH = 32, 6  # multiples of a stride, or plus one, suit most networks; the number tried in each direction
 _NEAREST = 3
 
 
 def set_size(port: ov.Output, size: Size, *, channels_first: bool, channels: int = 3) -> ov.PartialShape:
-    """The port's shape with pictures of ``size`` in it; batch and channels stay, one picture where nothing is known."""
+    """Return the port's shape for pictures of ``size``; batch and channels stay, or are one picture if unknown."""
     given = port.get_partial_shape()
     if given.rank.is_dynamic:
         return ov.PartialShape([1, channels, *size] if channels_first else [1, *size, channels])
@@ -26,9 +26,9 @@ def set_size(port: ov.Output, size: Size, *, channels_first: bool, channels: int
 
 
 def find_inner_size(model: ov.Model, port: ov.Output, *, channels_first: bool) -> Size | None:
-    """The (height, width) that is fixed inside a graph whose input takes any: by a reshape, say, or a padding.
+    """Return the (height, width) that is fixed inside a graph whose input takes any size.
 
-    None where pictures of other sizes go through as well, because a resize comes first.
+    A reshape or padding may fix it. Returns None if other sizes are accepted as well, because a resize comes first.
     """
     anatomy = Anatomy.from_openvino(model)
     place = anatomy.find_first_convolution(port.get_node().get_friendly_name())
@@ -48,7 +48,7 @@ def find_inner_size(model: ov.Model, port: ov.Output, *, channels_first: bool) -
 
 
 def fits(model: ov.Model, port: ov.Output, size: Size, *, channels_first: bool) -> bool:
-    """Whether all shapes inside the graph work out for pictures of ``size`` at its input ``port``."""
+    """Return whether all shapes inside the graph are valid for pictures of ``size`` at its input ``port``."""
     number = next(n for n, own in enumerate(model.inputs) if own.get_node() == port.get_node())
     tried = model.clone()
     shape = set_size(tried.input(number), size, channels_first=channels_first)
@@ -62,9 +62,9 @@ def fits(model: ov.Model, port: ov.Output, size: Size, *, channels_first: bool) 
 
 
 def find_nearest_fits(model: ov.Model, port: ov.Output, size: Size, *, channels_first: bool) -> list[Size]:
-    """The few sizes next to ``size`` that fit, the smallest first.
+    """Return the few sizes closest to ``size`` that fit, the smallest first.
 
-    Multiples of a stride, or one more, are tried first, since what networks resize and add has such sizes; then any.
+    Multiples of a stride, and those plus one, are tried first, since they suit most networks; then all others.
     """
     grid = {
         (_snap(size[0], rest) + steps * _STRIDE, _snap(size[1], rest) + steps * _STRIDE)
@@ -83,22 +83,22 @@ def find_nearest_fits(model: ov.Model, port: ov.Output, size: Size, *, channels_
 
 
 def _snap(side: int, rest: int) -> int:
-    """The nearest side that leaves ``rest`` when the stride divides it."""
+    """Return the nearest side with the remainder ``rest`` after division by the stride."""
     return round((side - rest) / _STRIDE) * _STRIDE + rest
 
 
 def choose_size(model: ov.Model, wanted: Size | None, default: Size, *, channels_first: bool) -> tuple[Size, str]:
-    """The size of pictures for a graph whose input takes any, and how it was found, in words.
+    """Return the picture size for a graph whose input takes any, and how it was chosen, in words.
 
-    That is the one fixed inside, the one that is ``wanted``, or the nearest to ``default`` that fits. Raises InputError
-    where the one that is wanted doesn't.
+    It is the size that is fixed inside, the ``wanted`` one, or the nearest one to ``default`` that fits. Raises
+    InputError if the wanted size doesn't fit.
     """
     port = model.input(0)
     inner = find_inner_size(model, port, channels_first=channels_first)
     if inner:
         if wanted not in (None, inner):
             raise InputError(
-                f"can't take pictures of {list_sizes([wanted])}; the size fixed inside: {list_sizes([inner])}"
+                f"can't take pictures of {list_sizes([wanted])}; the size fixed inside is {list_sizes([inner])}"
             )
         return inner, f"its input takes any size, but {inner[1]}×{inner[0]} is fixed inside"
     size = wanted or default
@@ -108,11 +108,14 @@ def choose_size(model: ov.Model, wanted: Size | None, default: Size, *, channels
             hint = f"; the nearest that fit: {list_sizes(near)}" if near else ""
             raise InputError(f"can't take pictures of {list_sizes([size])}{hint}")
         size = min(near, key=lambda item: abs(item[0] - size[0]))
-        return size, f"its input takes any size that suits it; {size[1]}×{size[0]} was taken"
-    return size, "" if wanted else f"its input takes any size; {size[1]}×{size[0]} was taken"
+        return size, f"its input takes many sizes; {size[1]}×{size[0]} was chosen"
+    return size, "" if wanted else f"its input takes any size; {size[1]}×{size[0]} was chosen"
 
 
 def list_sizes(sizes: Sequence[Size]) -> str:
-    """Sizes in words: squares by their side, others as WIDTH×HEIGHT, which is said, since shapes have it otherwise."""
+    """Return the sizes in words: squares by their side, others as WIDTH×HEIGHT.
+
+    The order is stated, because shapes have the height first.
+    """
     words = ", ".join(str(height) if height == width else f"{width}×{height}" for height, width in sizes)
     return words if all(height == width for height, width in sizes) else f"{words} (width×height)"

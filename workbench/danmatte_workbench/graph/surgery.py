@@ -1,4 +1,4 @@
-"""Surgery on a DeepLab-like graph in memory: another head, and the output stride that the network was trained at."""
+"""Changes of a DeepLab-like graph in memory: a new head, and the output stride that the network was trained at."""
 
 import math
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from danmatte.contract.grid import Grid
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.layers import CONVOLUTIONS, NCHW_TO_NHWC, is_bias, is_constant, read_constant
 
-NAMESPACE = "danmatte"  # of what we note in a graph, its rt_info
+NAMESPACE = "danmatte"  # the key in a graph's rt_info under which our values are stored
 OUTPUT = "person"
 GRID_FIELDS = ("step_y", "step_x", "offset_y", "offset_x")
-# What lies between the last logits and the classes' names, and changes places or types, or rounds, but decides nothing.
+# Nodes between the logits and the decision that change places or types, or round, and the decision itself.
 _AFTER_LOGITS = frozenset(
     {
         "FakeQuantize",
@@ -34,9 +34,9 @@ _AFTER_LOGITS = frozenset(
 )
 Size: TypeAlias = tuple[int, int]  # height, width
 _MakeGrid: TypeAlias = Callable[[Size, Size], Grid]  # from the sizes of input and output
-# Where a resize takes its values from. DeepLab's resizes are align_corners: the outermost values lie on the picture's
-# outermost pixels. The head leaves the resize to the service, so the grid has to say which kind it was: taken for
-# another kind, masks would be shifted by up to half a step, 8 pixels at stride 16.
+# The coordinate transformations of a resize. DeepLab's resizes are align_corners: the outermost values lie on the
+# picture's outermost pixels. The head removes the resize, which the service does instead, so the grid must state its
+# kind: with the wrong one, masks would be shifted by up to half a step, which is 8 pixels at stride 16.
 _GRIDS: dict[str, _MakeGrid] = {
     "align_corners": Grid.align_corners,
     "asymmetric": Grid.asymmetric,
@@ -45,15 +45,16 @@ _GRIDS: dict[str, _MakeGrid] = {
 
 
 def replace_head(model: ov.Model, person: int) -> ov.Model:
-    """The person's probability where the logits are, instead of resizes and a decision over all classes.
+    """Return the graph with the person's probability at the logits' resolution, as its only output.
 
-    The answer, (1, h, w, 1) float32, is sigmoid(logit of the person − largest other logit): over one half exactly
-    where the decision would be the person. For two classes the difference is folded into the last convolution.
-    Two resizes and a decision at full resolution cost as much as a third of the network.
+    Resizes and the decision over all classes are removed. The output, (1, h, w, 1) float32, is sigmoid(logit of the
+    person − largest other logit). It is above one half exactly where the decision would be the person. For two classes,
+    the difference is folded into the last convolution. Two resizes and a decision at full resolution cost as much as a
+    third of the network.
 
-    Where no logits are found before the resizes, the person is read from the answer as it is, at its own resolution.
+    If there are no logits before the resizes, the person is read from the output itself, at its own resolution.
 
-    Raises InputError for a graph of any size, an answer that is no map, and an unknown class.
+    Raises InputError for a graph of dynamic size, an output that is no map, and an unknown class.
     """
     if model.is_dynamic():
         raise InputError(f"expected a graph of fixed size, found {model.input(0).get_partial_shape()} at its input")
@@ -78,9 +79,9 @@ def replace_head(model: ov.Model, person: int) -> ov.Model:
 
 
 def pick_person(model: ov.Model, person: int) -> ov.Model:
-    """The person's probability, (1, h, w, 1), from class numbers, probabilities or logits as the graph answers them.
+    """Return the graph with the person's probability, (1, h, w, 1), from its class numbers, probabilities or logits.
 
-    Raises InputError for an answer that is no map, and for an unknown class.
+    Raises InputError for an output that is no map, and for an unknown class.
     """
     end = model.output(0).get_node().input_value(0)
     shape, kind = list(end.get_shape()), end.get_node().get_type_name()
@@ -103,7 +104,7 @@ def pick_person(model: ov.Model, person: int) -> ov.Model:
 
 
 def _weigh_person(values: ov.Output, person: int, channels: int, axis: int) -> ov.Output:
-    """The person's share of what it and the largest other class have; over one half where it would be chosen."""
+    """Return the person's share of the sum of it and the largest other class; above one half, it would be chosen."""
     values = ops.convert(values, "f32").output(0) if values.get_element_type() != ov.Type.f32 else values
     node = values.get_node()
     while node.get_type_name() in _AFTER_LOGITS - {"Softmax"}:
@@ -122,7 +123,7 @@ def _weigh_person(values: ov.Output, person: int, channels: int, axis: int) -> o
 
 
 def _subtract_others(logits: ov.Node, person: int) -> ov.Node:
-    """The person's logit less the largest other one, (1, 1, h, w)."""
+    """Return the person's logit minus the largest other one, (1, 1, h, w)."""
     classes = logits.get_output_shape(0)[1]
     if not 0 <= person < classes:
         raise InputError(f"class {person} isn't one of the graph's {classes}")
@@ -135,7 +136,7 @@ def _subtract_others(logits: ov.Node, person: int) -> ov.Node:
 
 
 def _fold_difference(logits: ov.Node, person: int, other: int) -> ov.Node | None:
-    """The last convolution with one output channel, the difference of its two; None if it has another shape."""
+    """Return the last convolution with one output channel, the difference of its two; None if that isn't possible."""
     with_bias = logits.get_type_name() == "Add"
     convolution = logits.input_value(0).get_node() if with_bias else logits
     if convolution.get_type_name() != "Convolution" or not is_constant(convolution.input_value(1)):
@@ -159,9 +160,9 @@ def _fold_difference(logits: ov.Node, person: int, other: int) -> ov.Node | None
 
 
 def soften_sigmoid(model: ov.Model, sharpness: float) -> None:
-    """Multiply what enters the sigmoid at the graph's end by ``sharpness``, in place.
+    """Multiply the input of the sigmoid at the graph's end by ``sharpness``, in place.
 
-    Raises InputError where none is at its end.
+    Raises InputError if there is no sigmoid at its end.
     """
     node = model.output(0).get_node().input_value(0).get_node()
     while node.get_type_name() == "Transpose":
@@ -174,23 +175,24 @@ def soften_sigmoid(model: ov.Model, sharpness: float) -> None:
 
 
 def write_grid(model: ov.Model, grid: Grid) -> None:
-    """Note in the graph where its output's values lie.
+    """Store in the graph where its output's values lie.
 
-    In rt_info, which survives quantization and saving: only the step that cuts the resize off knows it.
+    It is stored in rt_info, which survives quantization and saving, because only the step that removes the resize knows
+    it.
     """
     for name in GRID_FIELDS:
         model.set_rt_info(repr(float(getattr(grid, name))), [NAMESPACE, name])
 
 
 def read_grid(model: ov.Model) -> Grid | None:
-    """Where the output's values lie, as the head step noted it in the graph; None for a graph without one."""
+    """Return where the output's values lie, as the head step stored it in the graph; None if it isn't stored."""
     if not model.has_rt_info([NAMESPACE, GRID_FIELDS[0]]):
         return None
     return Grid(*(float(model.get_rt_info([NAMESPACE, name]).astype(str)) for name in GRID_FIELDS))
 
 
 def move_grid(grid: Grid, before: tuple[Size, Size], after: tuple[Size, Size]) -> Grid:
-    """The same kind of grid for other sizes of input and output. Raises InputError for one of no known kind."""
+    """Return the same kind of grid for other sizes of input and output. Raises InputError for an unknown kind."""
     for make_grid in (Grid.align_corners, Grid.asymmetric, Grid.half_pixel):
         values = zip(astuple(make_grid(*before)), astuple(grid), strict=True)
         if all(abs(expected - found) < 1e-6 for expected, found in values):
@@ -199,11 +201,11 @@ def move_grid(grid: Grid, before: tuple[Size, Size], after: tuple[Size, Size]) -
 
 
 def double_stride(model: ov.Model) -> tuple[Size, Size]:
-    """Undo one trade of stride for dilation, in place; return the features' old and new (height, width).
+    """Undo one replacement of a stride by dilation, in place; return the features' old and new (height, width).
 
-    The public DeepLab graphs were trained at output stride 16 and exported at 8: the exporter drops the last stride and
-    doubles the dilations after it instead, so that the same weights see the same neighbours at twice as many places.
-    Undone, it is about half the work. Raises InputError where nothing is dilated.
+    The public DeepLab graphs were trained at output stride 16 and exported at 8. The exporter removes the last stride
+    and doubles the dilations after it, so that the same weights see the same neighbours at twice as many places per
+    side. Undoing this halves the work. Raises InputError if nothing is dilated.
     """
     first = _find_unstrided(model)
     old = _read_map_size(first)
@@ -212,11 +214,11 @@ def double_stride(model: ov.Model) -> tuple[Size, Size]:
     for node in model.get_ordered_ops():
         attributes = node.get_attributes()
         if node.get_type_name() in CONVOLUTIONS and attributes["dilations"] != [1, 1]:
-            # Paddings were made for the dilated kernel, so they are halved with it; else the map would grow.
+            # Paddings belong to the dilated kernel, so they are halved as well; otherwise the map would grow.
             for name in ("dilations", "pads_begin", "pads_end"):
                 node.set_attribute(name, [side // 2 for side in attributes[name]])
         elif node.get_type_name() == "AvgPool" and tuple(attributes["kernel"]) == old:
-            # The pyramid's image pooling has the whole map's size as its kernel: it stays global by being a mean.
+            # The kernel of the pyramid's image pooling is as large as the map; a mean is global at any size.
             pooled = ops.reduce_mean(node.input_value(0), np.array([2, 3]), keep_dims=True)
             node.output(0).replace(pooled.output(0))
         elif node.get_type_name() == "Interpolate":
@@ -228,7 +230,7 @@ def double_stride(model: ov.Model) -> tuple[Size, Size]:
 
 
 def compute_output_stride(model: ov.Model) -> int:
-    """Input pixels from one place of the dilated features to the next, a power of two."""
+    """Return the distance between places of the dilated features in input pixels, a power of two."""
     width = model.input(0).get_shape()[2]
     return int(2 ** round(math.log2(width / _read_map_size(_find_unstrided(model))[1])))
 
@@ -239,9 +241,9 @@ def _read_map_size(node: ov.Node) -> Size:
 
 
 def _find_unstrided(model: ov.Model) -> ov.Node:
-    """The depthwise convolution before the first dilated one: the one that lost its stride."""
+    """Return the depthwise convolution before the first dilated one, which is the one whose stride was removed."""
     depthwise = [node for node in model.get_ordered_ops() if node.get_type_name() == "GroupConvolution"]
     number = next((i for i, node in enumerate(depthwise) if node.get_attributes()["dilations"] != [1, 1]), 0)
     if number == 0:
-        raise InputError("no depthwise convolution is dilated after an undilated one, so no stride was traded away")
+        raise InputError("no depthwise convolution is dilated after an undilated one, so no stride was removed")
     return depthwise[number - 1]

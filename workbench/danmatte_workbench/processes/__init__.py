@@ -1,1 +1,1 @@
-"""What runs in a process of its own, within limits, so that a crash, a hang or a leak harms nobody else."""
+"""Child processes with limits, so that a crash, a hang or a memory leak in one doesn't affect the parent."""

@@ -1,10 +1,10 @@
-"""A process of its own that answers one question after another: what crashes or hangs there is named here.
+"""A child process that serves requests one after another; crashes and timeouts raise an error with its name.
 
     with Child("float", start, path, environment={"ONEDNN_MAX_CPU_ISA": "AVX2"}) as child:
         answer = child.ask(question, timeout_s=60)
 
-``start(*arguments)`` runs in the child, once, and gives the function that answers. Both it and its arguments are
-unpickled after the environment is set, so that a library that reads it when it loads sees it.
+``start(*arguments)`` is called once in the child and returns the function that handles requests. It and its arguments
+are unpickled after the environment is set, because some libraries read the environment when they are imported.
 """
 
 import math
@@ -24,26 +24,30 @@ Answer = Callable[[Any], Any]
 
 
 class Child:
-    """Idle until asked. What hangs has to be closed, as everything has; with its parent it ends by itself."""
+    """A process that is idle until a request arrives. It must be closed. If the parent ends, it ends as well."""
 
     def __init__(
         self, name: str, start: Callable[..., Answer], *arguments: Any, environment: Mapping[str, str] | None = None
     ) -> None:
         self.name = name
-        # What the child makes for a while lies in a folder of its own: one that is killed can't take it away.
+        # The child's temporary files are in a separate folder, because a killed child can't remove them.
         self._temporary = tempfile.mkdtemp(prefix="workbench-")
         environment = {"TMPDIR": self._temporary, **(environment or {})}
         self._pipe, theirs = multiprocessing.Pipe()
-        # Spawned, never forked: TensorFlow and OpenVINO don't survive a fork of their threads.
+        # Spawned, never forked, because the threads of TensorFlow and OpenVINO don't survive a fork.
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=_serve, args=(theirs, environment), daemon=True)
         self._process.start()
         theirs.close()
-        with suppress(BrokenPipeError):  # one that has died already is reported when it is asked
+        with suppress(BrokenPipeError):  # a dead child is reported by the first request
             self._pipe.send((start, arguments))
 
     def ask(self, question: Any, *, timeout_s: float, memory_gib: float = math.inf) -> Any:
-        """The answer. Raises the child's own WorkbenchError, and MachineError when it dies, hangs or takes too much."""
+        """Send a request and return the response.
+
+        Raises the WorkbenchError that was raised in the child, and MachineError if the child dies, times out or uses
+        too much memory.
+        """
         limits = ProcessLimits(timeout_s, memory_gib)
         try:
             self._pipe.send(question)
@@ -69,12 +73,12 @@ class Child:
 
 
 def _serve(pipe: Connection, environment: dict[str, str]) -> None:
-    """The child's life: start, then answer until the parent hangs up."""
+    """Run the child: start, then handle requests until the parent closes the pipe."""
     end_with_parent()
     os.environ.update(environment)
 
     def answer(question: Any) -> Any:
-        # A WorkbenchError is an answer, and ends nothing; anything else is a bug, and ends the process.
+        # A WorkbenchError is sent as a response. Any other exception is a bug and ends the process.
         try:
             return refusal if refusal else run(question)
         except WorkbenchError as error:
@@ -87,7 +91,7 @@ def _serve(pipe: Connection, environment: dict[str, str]) -> None:
         try:
             run = start(*arguments)
         except WorkbenchError as error:
-            refusal = error  # whoever asks is told why it couldn't be started
+            refusal = error  # sent as the response to every request
         while True:
             pipe.send(answer(pipe.recv()))
     except (EOFError, BrokenPipeError):
@@ -101,9 +105,9 @@ def run_isolated(
     memory_gib: float = math.inf,
     environment: Mapping[str, str] | None = None,
 ) -> Any:
-    """``function(*arguments)`` in a fresh process with more ``environment``; its WorkbenchError comes back as it was.
+    """Return ``function(*arguments)``, called in a new process with the additional ``environment``.
 
-    Raises MachineError when the process dies, or takes more time or memory than it may.
+    Raises the function's WorkbenchError, and MachineError if the process dies or exceeds its time or memory.
     """
     limits = ProcessLimits(timeout_s, memory_gib)
     with Child(function.__name__, _answer_once, function, arguments, environment=environment) as child:

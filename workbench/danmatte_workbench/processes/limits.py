@@ -1,4 +1,4 @@
-"""What a child process may take of the machine, and that it never outlives its parent."""
+"""Limits on a child process' time and memory, and its end together with the parent."""
 
 import math
 import multiprocessing
@@ -15,14 +15,14 @@ import psutil  # type: ignore[import-untyped]
 from danmatte_workbench.errors import InputError, MachineError
 
 GIB = 1 << 30
-TICK_S = 0.2  # how often a child's memory is looked at
+TICK_S = 0.2  # interval at which a child's memory is polled
 
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """What a child may take: seconds until it answers, and GiB of resident memory, its own children's included.
+    """The limits of a child: seconds per response, and GiB of resident memory including its own children.
 
-    Memory is watched, not limited by the kernel: TensorFlow reserves address space far beyond what it uses.
+    Memory is polled rather than limited by the kernel, because TensorFlow reserves far more address space than it uses.
     """
 
     time_s: float
@@ -35,19 +35,22 @@ class ProcessLimits:
 
 
 def receive(pipe: Connection, process: SpawnProcess, limits: ProcessLimits, who: str) -> Any:
-    """The child's next answer. Raises MachineError, naming ``who``, when it takes too much, and EOFError at its end."""
+    """Return the child's next response.
+
+    Raises MachineError, naming ``who``, if the child exceeds its limits, and EOFError if it has ended.
+    """
     until = time.monotonic() + limits.time_s
     while not pipe.poll(max(0.0, min(TICK_S, until - time.monotonic()))):
         if time.monotonic() >= until:
             raise MachineError(f"{who}: not done within {limits.time_s:.0f} s")
         taken = measure_memory_gib(process.pid)
         if taken > limits.memory_gib:
-            raise MachineError(f"{who}: it takes {taken:.1f} GiB of memory, the limit is {limits.memory_gib:g}")
+            raise MachineError(f"{who}: uses {taken:.1f} GiB of memory, the limit is {limits.memory_gib:g}")
     return pipe.recv()
 
 
 def measure_memory_gib(pid: int | None) -> float:
-    """GiB of resident memory of the process and all that it started; 0 when it is gone."""
+    """Return the GiB of resident memory of the process and its descendants; 0 if it has ended."""
     total = 0
     for member in list_family(pid):
         try:
@@ -58,7 +61,7 @@ def measure_memory_gib(pid: int | None) -> float:
 
 
 def list_family(pid: int | None) -> list[psutil.Process]:
-    """The process last, and before it all that it started; empty when it is gone."""
+    """Return the descendants of the process, and the process itself as the last one; empty if it has ended."""
     try:
         process = psutil.Process(pid)
         return [*process.children(recursive=True), process]
@@ -67,15 +70,15 @@ def list_family(pid: int | None) -> list[psutil.Process]:
 
 
 def end(process: SpawnProcess) -> None:
-    """Kill the child with all that it started, and wait until it is gone."""
+    """Kill the child and its descendants, and wait for its end."""
     _kill(list_family(process.pid) if process.is_alive() else [])
     process.join()
 
 
 def end_with_parent() -> None:
-    """Called in a child: from now on it ends, with all that it started, when its parent does, however that ends.
+    """Make the calling child end, with its descendants, when its parent ends for any reason.
 
-    A thread waits for the parent's sentinel, since a parent that is killed can't tell anybody.
+    A thread waits for the parent's sentinel, because a killed parent can't notify its children.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

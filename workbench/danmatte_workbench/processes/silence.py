@@ -1,4 +1,4 @@
-"""Standard error without what libraries in C++ write there as they load."""
+"""Suppression of what C++ libraries write to standard error when they are loaded."""
 
 import os
 import sys
@@ -8,11 +8,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Drop what any thread writes to file descriptor 2 inside, so keep it short; exceptions come out as ever."""
+    """Discard everything that any thread writes to file descriptor 2 inside the context, so keep it short.
+
+    Exceptions propagate as usual.
+    """
     sys.stderr.flush()
     try:
         kept = os.dup(2)
-    except OSError:  # closed: there is nothing to keep quiet
+    except OSError:  # stderr is closed, so there is nothing to suppress
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,8 +1,9 @@
-"""Which channels of a graph belong together, and the graph without some of them.
+"""Groups of channels that can only be removed together, and their removal.
 
-A convolution makes channels; biases, activations, depthwise convolutions, resizes and pooling keep them apart;
-additions tie those of both sides together, concatenations line them up; the next pointwise convolutions mix them.
-What is tied lives and dies together: a `ChannelSpace`. So residual streams can be pruned like inner channels.
+A convolution creates channels. Biases, activations, depthwise convolutions, resizes and pooling process them
+separately. Additions tie the channels of both operands together, concatenations append them, and the next pointwise
+convolutions mix them. Tied channels form a `ChannelSpace` and are removed together. Therefore residual streams can be
+pruned like inner channels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ import openvino as ov
 
 from danmatte_workbench.graph.layers import is_constant, replace_constant
 
-# Operations that treat each channel by itself and give as many as they got, in the same order.
+# Operations that process each channel separately and keep their number and order.
 _KEEPING = frozenset(
     {"AvgPool", "Clamp", "Convert", "HSwish", "Interpolate", "MaxPool", "ReduceMean", "Relu", "Sigmoid", "Squeeze"}
     | {"Swish", "Unsqueeze"}
@@ -24,7 +25,7 @@ _TYING = frozenset({"Add", "Divide", "Maximum", "Multiply", "Subtract"})
 
 @dataclass(frozen=True)
 class ChannelRun:
-    """All of one space's channels, as they stand one after another in a tensor."""
+    """All channels of one space, at consecutive positions in a tensor."""
 
     space: int
     width: int
@@ -35,9 +36,9 @@ Lane = tuple[ChannelRun, ...]  # a tensor's channels, in order; empty where they
 
 @dataclass
 class ChannelSpace:
-    """Channels that go together: the convolutions that make them and those that mix them, by name.
+    """Channels that are tied together: the names of the convolutions that create, keep and mix them.
 
-    ``fixed`` ones must all stay: something reads them that can't do without.
+    fixed: whether no channel may be removed, because some node needs all of them.
     """
 
     width: int
@@ -48,9 +49,9 @@ class ChannelSpace:
 
 
 class ChannelMap:
-    """All spaces of a graph. ``lanes`` has each tensor's channels, by the name of the node that makes it.
+    """All spaces of a graph. ``lanes`` has the channels of each tensor, by the name of its node.
 
-    Spaces are numbered as their first convolution is met. When an addition ties two of them together, the second
+    Spaces are numbered in the order of their first convolution. When an addition ties two of them together, the second
     becomes an alias of the first, as in union-find: lanes keep the old number, and `resolve` follows it.
     """
 
@@ -64,7 +65,7 @@ class ChannelMap:
                 self._visit(node)
 
     def find_prunable(self) -> dict[int, ChannelSpace]:
-        """The spaces that may lose channels, by number."""
+        """Return the spaces that may lose channels, by number."""
         return {
             number: space
             for number, space in enumerate(self._spaces)
@@ -72,21 +73,21 @@ class ChannelMap:
         }
 
     def resolve(self, number: int) -> int:
-        """The number of the space that this one has been tied to; its own where it wasn't."""
+        """Return the number of the space that this one is tied to; its own if there is none."""
         while self._alias_of[number] != number:
             number = self._alias_of[number]
         return number
 
     def list_makers(self) -> list[tuple[str, Lane]]:
-        """The convolutions that make channels, and which."""
+        """Return the convolutions that create channels, each with these channels."""
         return [(name, self.lanes[name]) for name in self._entering]
 
     def get_input_lane(self, name: str) -> Lane:
-        """The channels that enter the named convolution."""
+        """Return the channels that enter the named convolution."""
         return self._entering.get(name, ())
 
     def select_columns(self, lane: Lane, kept: Mapping[int, np.ndarray]) -> np.ndarray:
-        """Positions in the lane that are left when of each space only ``kept`` are; spaces not in it stay whole."""
+        """Return the remaining positions in the lane if only ``kept`` remain of each space; other spaces stay whole."""
         start, left = 0, []
         for run in lane:
             left.append(start + kept.get(self.resolve(run.space), np.arange(run.width)))
@@ -97,12 +98,12 @@ class ChannelMap:
         kind, name = node.get_type_name(), node.get_friendly_name()
         feeding = [value.get_node() for value in node.input_values() if not is_constant(value)]
         lanes = [self.lanes.get(feeder.get_friendly_name(), ()) for feeder in feeding]
-        if kind == "Convolution" and len(feeding) == 1:  # a computed kernel can't be cut
+        if kind == "Convolution" and len(feeding) == 1:  # computed kernels aren't supported
             self._entering[name] = lanes[0]
             is_pointwise = list(node.input_value(1).get_shape()[2:]) == [1, 1]
             for space in self._list_spaces(lanes[0]):
                 space.mixers.append(name)
-                # Only pointwise kernels are refitted, so what a larger one reads stays.
+                # Only pointwise kernels are refitted, so channels that a larger kernel reads must stay.
                 space.fixed |= not is_pointwise
             width = int(node.get_output_shape(0)[1])
             self._spaces.append(ChannelSpace(width, [name]))
@@ -124,7 +125,10 @@ class ChannelMap:
             self._fix(lanes)
 
     def _meets_unknown(self, node: ov.Node) -> bool:
-        """Whether channels of which nothing is known are combined one by one with others, which then must all stay."""
+        """Return whether an operand with unknown channels is combined with others channel by channel.
+
+        Then the others must all stay.
+        """
         rank = len(node.get_output_shape(0))
         return any(
             not is_constant(value)
@@ -134,8 +138,9 @@ class ChannelMap:
         )
 
     def _pass_on(self, lane: Lane, node: ov.Node) -> None:
-        """Note that the node gives the lane's channels; one that gives more or fewer, as a mean over channels does, had
-        to have them all.
+        """Record that the node outputs the lane's channels.
+
+        A node with another number of channels, such as a mean over channels, needs all of them, so the lane is fixed.
         """
         if list(node.get_output_shape(0))[1:2] == [sum(run.width for run in lane)]:
             self.lanes[node.get_friendly_name()] = lane
@@ -146,7 +151,7 @@ class ChannelMap:
         return [self._spaces[self.resolve(run.space)] for run in lane]
 
     def _tie(self, lanes: list[Lane]) -> bool:
-        """Tie the lanes' spaces one to one; False where they don't match."""
+        """Tie the lanes' spaces to each other one by one; return False if they don't match."""
         if not lanes or any(len(lane) != len(lanes[0]) for lane in lanes):
             return False
         for lane in lanes[1:]:
@@ -170,7 +175,7 @@ class ChannelMap:
 
 
 def keep_channels(model: ov.Model, channels: ChannelMap, kept: Mapping[int, np.ndarray]) -> None:
-    """Take all channels out, in place, but for those ``kept`` of each space (sorted positions, by space)."""
+    """Remove all channels, in place, except those ``kept`` of each space (sorted positions, by space)."""
     for node, port, axis, lane in _find_tables(model, channels):
         values = node.input_value(port).get_node().get_data()
         replace_constant(node, values.take(channels.select_columns(lane, kept), axis=axis), port)
@@ -178,7 +183,7 @@ def keep_channels(model: ov.Model, channels: ChannelMap, kept: Mapping[int, np.n
 
 
 def _find_tables(model: ov.Model, channels: ChannelMap) -> Iterator[tuple[ov.Node, int, int, Lane]]:
-    """The constants that have a place for each channel: the node that reads it, its port, the axis, the lane."""
+    """Yield the constants that have an entry per channel: the reading node, its port, the axis, and the lane."""
     for node in model.get_ordered_ops():
         kind, name = node.get_type_name(), node.get_friendly_name()
         lane = channels.lanes.get(name, ())
@@ -197,8 +202,9 @@ def _find_tables(model: ov.Model, channels: ChannelMap) -> Iterator[tuple[ov.Nod
 
 
 def _find_channel_axis(shape: list[int], rank: int) -> int | None:
-    """The axis of a value of this shape that becomes the second one, the channels', when it is broadcast to ``rank``
-    axes; None where it has one number for all channels, as a scale may.
+    """Return the axis of a value of this shape that is broadcast to the axis of channels, the second of ``rank`` axes.
+
+    Returns None if it has one number for all channels, as a scale may.
     """
     axis = len(shape) - (rank - 1)
     return axis if axis >= 0 and shape[axis] > 1 else None

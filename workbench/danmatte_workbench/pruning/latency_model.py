@@ -1,4 +1,4 @@
-"""A model of what a graph's convolutions will take when some of their channels are gone."""
+"""A model of the time of a graph's convolutions after some of their channels are removed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from danmatte_workbench.pruning.importance import BLOCK
 
 
 class LatencyModel:
-    """Milliseconds of the graph's convolutions as their channels go.
+    """Milliseconds of the graph's convolutions as a function of the remaining channels.
 
-    Time falls in proportion to the channels that a convolution makes and to those that it reads, both in the steps of
-    `BLOCK` that the kernels have. ``left`` always says how many channels of a space are left; others are whole.
+    Time is proportional to a convolution's output channels and to its input channels, both rounded up to the `BLOCK` of
+    the kernels. ``left`` is the number of remaining channels by space; spaces not in it are whole.
     """
 
     def __init__(self, channels: ChannelMap, milliseconds: Mapping[str, float]) -> None:
@@ -26,21 +26,21 @@ class LatencyModel:
                 self._by_space.setdefault(number, []).append(layer)
 
     def predict_space(self, number: int, left: Mapping[int, int]) -> float:
-        """Milliseconds of all convolutions that a space's channels enter or leave."""
+        """Return the milliseconds of all convolutions that read or create a space's channels."""
         return sum(layer.predict(left) for layer in self._by_space.get(number, []))
 
     def predict_layers(self, left: Mapping[int, int]) -> dict[str, float]:
-        """Milliseconds by convolution."""
+        """Return the milliseconds by convolution."""
         return {name: layer.predict(left) for name, layer in self._layers.items()}
 
     def predict_total(self, left: Mapping[int, int]) -> float:
-        """Milliseconds of them all."""
+        """Return the milliseconds of all convolutions."""
         return sum(self.predict_layers(left).values())
 
 
 @dataclass(frozen=True)
 class _LayerLatency:
-    """A convolution's time, and the spaces with their widths that it makes and that it reads."""
+    """A convolution's time, and the spaces, with their widths, that it creates and reads."""
 
     ms: float
     lanes: tuple[tuple[tuple[int, int], ...], ...]

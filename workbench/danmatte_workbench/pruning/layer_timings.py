@@ -1,4 +1,4 @@
-"""Layer timings that pruning goes by: what a graph's convolutions take in 8 bits, whatever it computes in now."""
+"""Layer timings for pruning: the time of a graph's convolutions in 8 bits, whatever their present precision."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.runtimes import nncf
 from danmatte_workbench.runtimes.openvino import compile_model
 
-CALIBRATION = 8  # pictures: ranges don't change the time
+CALIBRATION = 8  # pictures; a few are enough, because ranges don't affect the time
 ROUNDS, WARM_UP = 14, 2
 
 
 def time_layers(model: ov.Model, pictures: Sequence[np.ndarray]) -> dict[str, float]:
-    """Quantize a copy and time it: the least milliseconds of each node on one thread, by its name in ``model``.
+    """Return the minimum milliseconds of each node of a quantized copy on one thread, by its name in ``model``.
 
-    The least of several rounds, because whatever disturbs a round only adds to it.
+    The minimum over several rounds is used, because disturbances only add time.
     """
     quantized = nncf.quantize(model.clone(), pictures[:CALIBRATION])
     request = compile_model(quantized, configure(threads=1), counting=True).create_infer_request()
@@ -34,9 +34,10 @@ def time_layers(model: ov.Model, pictures: Sequence[np.ndarray]) -> dict[str, fl
 
 
 def load_or_time(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, folder: Path | None) -> dict[str, float]:
-    """The same, timed once for the graph of that digest on this machine and kept in ``folder``; None keeps nothing.
+    """Return the same, timed once for the graph of that digest on this machine and stored in ``folder``.
 
-    Steps must give the same graph for the same input, though pruning goes by a clock: so the clock is read only once.
+    Steps must produce the same graph for the same input, although pruning depends on timings, so they are measured only
+    once. folder: None to store nothing.
     """
     if folder is None:
         return time_layers(model, pictures)

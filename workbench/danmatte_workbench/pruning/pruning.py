@@ -1,10 +1,11 @@
-"""Channels taken out of an OpenVINO graph where they save most time for what they cost.
+"""Removal of channels from an OpenVINO graph where it saves most time for the accuracy that it costs.
 
-What it costs: the loss that `importance` foretells, weighed by how much such a loss moves the graph's own answer,
-measured space by space. What it saves: milliseconds, timed layer by layer in 8 bits. No labels, no gradients.
+The cost is the loss that `importance` predicts, weighted by how much such a loss changes the graph's output, which is
+measured for each space. The saving is in milliseconds, timed layer by layer in 8 bits. No labels and no gradients are
+needed.
 
-All that follows can make up for what goes early, which that measure doesn't see. So spaces can be tried as well: a
-block of their channels is taken out, the whole graph is fitted, and its answer counts.
+Later layers can compensate for channels removed early, which this cost doesn't take into account. Therefore spaces can
+also be tried: a block of their channels is removed, the whole graph is refitted, and the change of its output counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +22,10 @@ from danmatte_workbench.pruning.latency_model import LatencyModel
 from danmatte_workbench.pruning.refit import refit
 from danmatte_workbench.runtimes.openvino import compile_model
 
-PLACES = 1000  # looked at in each frame, for each convolution
-PROBES = 24  # frames on which a space's share in the answer is measured
-PROBED = 0.5  # of a space's channels are away for that
-FEW = 0.005  # of the answer's places: figures below that count for less
+PLACES = 1000  # sampled in each frame, for each convolution
+PROBES = 24  # frames on which a space's influence on the output is measured
+PROBED = 0.5  # share of a space's channels that are removed for that measurement
+FEW = 0.005  # share of the output's places; people smaller than that have less weight
 
 
 def prune(
@@ -36,11 +37,14 @@ def prune(
     stages: int = 1,
     tried: int = 0,
 ) -> str:
-    """Take out ``share`` of the ``milliseconds`` (by convolution's name), in place; return in words what went.
+    """Remove channels that take ``share`` of the milliseconds, in place; return a description of the result.
 
-    Always the block of channels that loses least for the time it saves, in one or more stages: after each, what is left
-    is fitted to the whole graph, and looked at anew. The ``tried`` spaces whose blocks save most are tried, half a
-    minute each or so. Raises InputError where there are none, or not enough.
+    milliseconds: by the convolution's name.
+    stages: after each stage, the remaining graph is refitted to the whole one and analysed again.
+    tried: the number of spaces, those whose blocks save most, that are tried; this takes about half a minute each.
+
+    The block of channels with the least loss for the time it saves is always removed first. Raises InputError if no
+    channels, or not enough, can be removed.
     """
     whole = model.clone()
     convolutions = [node for node in model.get_ordered_ops() if node.get_type_name() in CONVOLUTIONS]
@@ -57,19 +61,19 @@ def prune(
         pruner.remove(model, kept)
         refit(model, whole, rows, pictures)
     left = sum(milliseconds.values())
-    return f"{before} channels are {_count_channels(model)}, {total:.1f} ms of convolutions about {left:.1f}"
+    return f"channels {before} → {_count_channels(model)}, convolutions {total:.1f} ms → about {left:.1f} ms"
 
 
 class _Pruner:
-    """A graph before channels go: its spaces, the order in which each loses channels, and the time of each layer."""
+    """A graph before channels are removed: its spaces, the removal order of each, and the time of each layer."""
 
     def __init__(self, model: ov.Model, pictures: Sequence[np.ndarray], milliseconds: Mapping[str, float]) -> None:
         self.channels = ChannelMap(model)
-        # A space must give up a whole block and have one left: kernels take channels by blocks.
+        # A space needs a block to remove and another to keep, because kernels process channels in blocks.
         spaces = {number: space for number, space in self.channels.find_prunable().items() if space.width >= 2 * BLOCK}
         if not spaces:
             raise InputError(
-                "no channels lie between one convolution and only pointwise ones, so there are none to prune"
+                "no channels can be pruned: none are between one convolution and pointwise convolutions only"
             )
         self._model = model
         self._probes = pictures[:PROBES]
@@ -81,7 +85,9 @@ class _Pruner:
         self._widths = {number: space.width for number, space in spaces.items()}
 
     def choose(self, target: float, tried: int) -> tuple[dict[int, np.ndarray], dict[str, float]]:
-        """What is kept of each space for ``target`` milliseconds in all, and what each convolution takes then."""
+        """Return the channels to keep of each space for a total time of ``target``, and the new times of the
+        convolutions.
+        """
         weights = {number: self._weigh(number, PROBED) for number in self._orders}
 
         def save_first_block(number: int) -> float:
@@ -101,10 +107,10 @@ class _Pruner:
         return kept, self._latency.predict_layers({number: self._widths[number] - gone[number] for number in gone})
 
     def _weigh(self, number: int, share: float | None) -> float:
-        """How much a unit of the mixers' loss in this space alone changes the graph's answer.
+        """Return how much a unit of the mixers' loss in this space alone changes the graph's output.
 
-        With a ``share`` of the channels gone and only their mixers fitted, or with one block gone and the whole graph
-        fitted to that, which takes long but sees what all later layers can make up for.
+        With a ``share``, that share of the channels is removed and only their mixers are refitted. With None, one block
+        is removed and the whole graph is refitted, which is slow but includes what all later layers can compensate for.
         """
         order = self._orders[number]
         gone = BLOCK if share is None else min(int(share * len(order.order)), len(order.loss) - 1)
@@ -125,14 +131,14 @@ class _Pruner:
         return [run(picture)[0].copy() for picture in self._probes]
 
     def remove(self, model: ov.Model, kept: Mapping[int, np.ndarray]) -> None:
-        """Take channels out, in place; the mixers fit their former outputs with what is left, by least squares."""
+        """Remove channels, in place, and refit the mixers to their former outputs by least squares."""
         nodes = index_by_name(model)
         for name, mixer in self._mixers.items():
             lane = self.channels.get_input_lane(name)
             if not any(self.channels.resolve(run.space) in kept for run in lane):
                 continue
             columns = self.channels.select_columns(lane, kept)
-            inputs = np.append(columns, len(mixer.moment) - 1)  # and the constant
+            inputs = np.append(columns, len(mixer.moment) - 1)  # the last input is the constant
             moment = damp(mixer.moment)
             fitted = np.linalg.solve(moment[np.ix_(inputs, inputs)], moment[inputs] @ mixer.weights.T).T
             kernel = nodes[name].input_value(1).get_node().get_data().copy()
@@ -151,14 +157,14 @@ def _count_channels(model: ov.Model) -> int:
 
 
 def _select_rows(channels: ChannelMap, kept: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
-    """Which of its channels each convolution still makes."""
+    """Return the channels that each convolution still creates."""
     return {name: channels.select_columns(lane, kept) for name, lane in channels.list_makers()}
 
 
 def read_mixers(model: ov.Model, names: set[str], pictures: Iterable[np.ndarray]) -> dict[str, Mixer]:
-    """The named pointwise convolutions, with second moments of their inputs and of a constant one over all pictures.
+    """Return the named pointwise convolutions with second moments of their inputs, and of a constant one.
 
-    At random places of each picture. Raises InputError where there are no pictures.
+    The moments are sums over random places of all pictures. Raises InputError if there are no pictures.
     """
     nodes = {name: node for name, node in index_by_name(model).items() if name in names}
     watched = compile_model(extract(model, [node.input_value(0) for node in nodes.values()], "watched"))
@@ -172,7 +178,7 @@ def read_mixers(model: ov.Model, names: set[str], pictures: Iterable[np.ndarray]
             inputs = np.vstack([values[:, places], np.ones(len(places))]).astype(np.float64)
             moment += inputs @ inputs.T
     if not any(moment.any() for moment in moments):
-        raise InputError("no frames to prune on")
+        raise InputError("prune: expected calibration frames, found none")
     mixers = {}
     for (name, node), moment in zip(nodes.items(), moments, strict=True):
         kernel = node.input_value(1).get_node().get_data()[:, :, 0, 0]
@@ -184,14 +190,14 @@ def read_mixers(model: ov.Model, names: set[str], pictures: Iterable[np.ndarray]
 
 
 def correct_estimates(weights: Mapping[int, float], measured: Mapping[int, float]) -> dict[int, float]:
-    """What was measured, where spaces were tried; the others' estimates by the median of how much those were out."""
+    """Return the measured weights of tried spaces, and the other estimates scaled by the median ratio of both."""
     ratios = [value / max(weights[number], 1e-30) for number, value in measured.items()]
     ratio = float(np.median(ratios)) if ratios else 1.0
     return {number: measured.get(number, weight * ratio) for number, weight in weights.items()}
 
 
 def compute_change(answer: np.ndarray, right: np.ndarray) -> float:
-    """The squared change, beside what there is: a small figure counts almost like a large one."""
+    """Return the relative squared change of the output; a small person counts almost as much as a large one."""
     return float(np.square(answer - right).sum() / (np.square(right).sum() + FEW * right.size))
 
 
@@ -202,15 +208,16 @@ def allocate(
     latency: LatencyModel,
     wanted: float,
 ) -> dict[int, int]:
-    """How many channels each space gives up, in blocks, the least loss for the time saved first.
+    """Return how many channels to remove from each space, in blocks.
 
-    ``wanted`` is the milliseconds to save. Greedy: what a block saves depends on what its neighbours have lost already,
-    so prices are asked for anew after each. Raises InputError where all spaces together can't save so much.
+    Blocks with the least loss for the time that they save are removed first. ``wanted`` is the number of milliseconds
+    to save. The choice is greedy: what a block saves depends on the blocks already removed from its neighbours, so
+    prices are recomputed after each. Raises InputError if all spaces together can't save that much.
     """
     left = dict(widths)
 
     def price(number: int) -> tuple[float, float, int]:
-        """Loss for each millisecond saved, milliseconds saved, and channels gone then."""
+        """Return loss per millisecond saved, milliseconds saved, and the number of channels removed then."""
         gone = widths[number] - left[number]
         after = gone + (left[number] % BLOCK or BLOCK)
         loss = orders[number].loss
@@ -225,7 +232,7 @@ def allocate(
         best = min(widths, key=lambda number: price(number)[0])
         cost, saved, after = price(best)
         if not np.isfinite(cost):
-            raise InputError(f"{wanted:.2g} ms more than can be taken out: no space has {BLOCK} channels to spare")
+            raise InputError(f"prune: can't remove the last {wanted:.2g} ms: no space has {BLOCK} channels to remove")
         left[best] = widths[best] - after
         wanted -= saved
     return {number: widths[number] - left[number] for number in widths}

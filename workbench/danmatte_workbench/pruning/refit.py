@@ -1,8 +1,8 @@
-"""The graph that is left after pruning, fitted layer by layer to what the whole one computed.
+"""Refitting of a pruned graph, layer by layer, to the values that the whole graph computed.
 
-From the first pointwise convolution to the last, each sees what really reaches it now and is fitted to the whole
-graph's own values, by least squares; so it also makes up for what went wrong before it (He, Zhang, Sun: "Channel
-pruning for accelerating very deep neural networks", ICCV 2017). At the end of a residual block that is the sum.
+From the first pointwise convolution to the last, each is fitted by least squares from its present inputs to the whole
+graph's values. So it also corrects errors of the layers before it (He, Zhang, Sun: "Channel pruning for accelerating
+very deep neural networks", ICCV 2017). At the end of a residual block, the value that counts is the sum.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,18 @@ from danmatte_workbench.graph.layers import (
 )
 from danmatte_workbench.runtimes.openvino import compile_model
 
-PLACES = 400  # looked at in each frame, for each convolution
-TRUST = 3e-3  # of the mean second moment: how far the fit may leave what was there
-PASSES = 2  # values that an activation cuts off don't count; which they are changes with the fit
+PLACES = 400  # sampled in each frame, for each convolution
+TRUST = 3e-3  # ridge penalty on changes, as a share of the mean second moment
+PASSES = 2  # values that the activation cuts off are ignored, and which ones these are changes with the fit
 
 
 @dataclass(frozen=True)
 class FitTarget:
-    """A pointwise convolution, its bias, and what it is fitted to: ``aim``, the bias's output or the sum that takes it.
+    """A pointwise convolution, its bias, and the node that it is fitted to.
 
-    beside: the other summand. low, high: bounds beyond which the activation that follows takes all values for the same.
+    aim: the bias, or the sum that reads it.
+    beside: the other operand of that sum.
+    low, high: the range of the activation that follows; values outside it are equivalent to its ends.
     """
 
     convolution: ov.Node
@@ -42,15 +44,15 @@ class FitTarget:
 
 
 def refit(model: ov.Model, whole: ov.Model, rows: dict[str, np.ndarray], pictures: Sequence[np.ndarray]) -> int:
-    """Fit ``model``, in place, to ``whole``; return the number of convolutions that were fitted.
+    """Fit ``model`` to ``whole``, in place; return the number of fitted convolutions.
 
-    Both have the same node names; ``rows`` says which of the whole graph's channels each convolution still makes.
+    Both have the same node names. ``rows`` are the whole graph's channels that each convolution still creates.
     """
     targets = [target for node in model.get_ordered_ops() if (target := find_fit_target(node)) is not None]
     nodes = index_by_name(whole)
     aims = _sample_values([nodes[target.aim.get_friendly_name()].output(0) for target in targets], whole, pictures)
     for target, aim in zip(targets, aims, strict=True):
-        # Looked at one by one, after those before it were fitted: it has to make do with what reaches it now.
+        # Sampled after the earlier layers were fitted, because their new outputs are this layer's inputs.
         outputs = [target.convolution.input_value(0), *([target.beside] if target.beside is not None else [])]
         inputs, *beside = _sample_values(outputs, model, pictures)
         name = target.convolution.get_friendly_name()
@@ -60,7 +62,7 @@ def refit(model: ov.Model, whole: ov.Model, rows: dict[str, np.ndarray], picture
 
 
 def find_fit_target(node: ov.Node) -> FitTarget | None:
-    """What the node is fitted to, if it is a pointwise convolution with a bias."""
+    """Return what the node is fitted to if it is a pointwise convolution with a bias; None otherwise."""
     if node.get_type_name() != "Convolution" or list(node.input_value(1).get_shape()[2:]) != [1, 1]:
         return None
     bias = find_bias(node)
@@ -70,8 +72,8 @@ def find_fit_target(node: ov.Node) -> FitTarget | None:
     if after is None or after.get_type_name() != "Add":
         low, high = _read_bounds(after)
         return FitTarget(node, bias, bias, None, low, high)
-    # The end of a residual block: what counts is the sum, if the other summand is a map of the same size. A sum that is
-    # cut off below isn't fitted as one: the cut would have to be taken out of the difference of two maps.
+    # At the end of a residual block, the sum is fitted if the other operand is a map of the same size. A sum whose
+    # activation has a lower bound isn't, because the bound would apply to a difference of two maps.
     beside = next(
         (value for value in after.input_values() if value.get_node().get_friendly_name() != bias.get_friendly_name()),
         None,
@@ -93,7 +95,7 @@ def _read_bounds(activation: ov.Node | None) -> tuple[float, float]:
 
 
 def _sample_values(outputs: Sequence[ov.Output], model: ov.Model, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Each output's values at the same random places of all pictures, (places, channels) float32."""
+    """Return each output's values at the same random places of all pictures, (places, channels) float32."""
     run = compile_model(extract(model, outputs, "seen"))
     values: list[list[np.ndarray]] = [[] for _ in outputs]
     for number, picture in enumerate(pictures):
@@ -106,9 +108,9 @@ def _sample_values(outputs: Sequence[ov.Output], model: ov.Model, pictures: Sequ
 
 
 def _fit(target: FitTarget, inputs: np.ndarray, wanted: np.ndarray) -> None:
-    """Change the convolution's kernel and bias, in place, towards ``wanted`` (places, outputs).
+    """Change the convolution's kernel and bias towards ``wanted`` (places, outputs), in place.
 
-    Ridge regression on the difference to what it makes now, so that a weight that no place tells anything about stays.
+    It is a ridge regression on the difference from the present output, so weights without evidence stay unchanged.
     """
     kernel = target.convolution.input_value(1).get_node().get_data()
     bias = target.bias.input_value(1).get_node().get_data()
@@ -119,7 +121,7 @@ def _fit(target: FitTarget, inputs: np.ndarray, wanted: np.ndarray) -> None:
     trust = TRUST * np.trace(moment) / len(moment)
     for _ in range(PASSES if np.isfinite(target.low) else 1):
         made = seen @ weights
-        # Where both are cut off on the same side, any value is right: the one that is there already is taken.
+        # Where the activation cuts off both values on the same side, any value is right, so the present one is kept.
         aim = np.where((wanted <= target.low) & (made <= target.low), made, wanted)
         aim = np.where((wanted >= target.high) & (made >= target.high), made, aim)
         weights = weights + np.linalg.solve(moment + trust * np.eye(len(moment)), seen.T @ (aim - made))

@@ -1,1 +1,1 @@
-"""8-bit graphs: the options of quantizing, and what accuracy control compares by and keeps. NNCF is in `runtimes`."""
+"""8-bit graphs: the options of quantization, and the figures for accuracy control. NNCF is in `runtimes`."""

@@ -1,4 +1,4 @@
-"""Figures that took long to find, one a line on disk, so that a killed run doesn't look for them again."""
+"""A cache on disk of figures that take long to compute, one per line, so that an interrupted run can resume."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Journal:
-    """Lists of figures by key. A file that can't be written is done without; a torn last line is left out."""
+    """Lists of figures by key. Write errors are ignored, and so is an incomplete last line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,16 +27,16 @@ class Journal:
         return len(self._known)
 
     def recall(self, key: str, find: Callable[[], Sequence[float]]) -> list[float]:
-        """The figures of that key: from the file, or found now and written at once."""
+        """Return the figures of that key: from the file, or computed by ``find`` and written at once."""
         if key not in self._known:
             values = [float(value) for value in find()]
             self._known[key] = values
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._path.open("a", encoding="utf-8") as file:
-                    # What a killed run left of its last line must not spoil this one.
+                    # An incomplete last line of an interrupted run is ended first, so that it doesn't corrupt this one.
                     file.write("\n" * self._is_torn + json.dumps([key, values]) + "\n")
                 self._is_torn = False
             except OSError:
-                pass  # slower after a kill, but no worse otherwise
+                pass  # only a resumed run is affected: it has to compute the figures again
         return self._known[key]

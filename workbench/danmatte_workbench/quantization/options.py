@@ -1,4 +1,4 @@
-"""The options of quantizing a graph; their names are NNCF's."""
+"""The options of quantization; their names are NNCF's."""
 
 import re
 from collections.abc import Collection
@@ -18,19 +18,20 @@ RANGES = ("activations_min", "activations_max", "weights_min", "weights_max")
 
 @dataclass(frozen=True)
 class QuantizationOptions:
-    """How weights and activations are brought to 8 bits.
+    """How weights and activations are quantized to 8 bits.
 
-    preset: ``performance`` quantizes activations symmetrically, ``mixed`` asymmetrically where values may be negative.
-    bias_correction: ``accurate`` looks at every layer's own error, and takes many times longer than ``fast``.
-    overflow_fix: half the range for weights, of the first layer or of all, for CPUs without VNNI: there, sums of
-    products of 8-bit numbers saturate in 16 bits.
-    activations_min … weights_max: ``statistic/aggregator``, such as ``quantile/mean``, for either end of a range; empty
-    leaves it to NNCF. outliers: the probability that quantiles and aggregators without outliers leave out.
-    ignored_…: what stays in floating point: nodes by name, by regular expression from the name's start, by type.
-    frames: the most frames to calibrate on.
-    max_drop: points that masks may lose against the graph before; layers that cost most go back to floating point
-    until they do. 0 looks at no masks. It is checked on at most ``checked_frames`` frames, and layers are ranked on
-    ``ranking_frames`` of them.
+    preset: ``performance`` quantizes activations symmetrically, ``mixed`` asymmetrically if values may be negative.
+    bias_correction: ``accurate`` measures every layer's own error, and takes many times longer than ``fast``.
+    overflow_fix: half the range for weights, of the first layer or of all, for CPUs without VNNI: on these, sums of
+        products of 8-bit numbers saturate in 16 bits.
+    activations_min … weights_max: ``statistic/aggregator``, such as ``quantile/mean``, for each end of a range; empty
+        leaves it to NNCF.
+    outliers: the probability that quantiles, and aggregators without outliers, exclude.
+    ignored_…: nodes that stay in floating point: by name, by regular expression from the name's start, or by type.
+    frames: the maximum number of frames for calibration.
+    max_drop: points that masks may lose compared with the graph before. The layers that lose most are reverted to
+        floating point until this is met. 0 disables the check.
+    checked_frames, ranking_frames: the maximum number of frames for that check, and how many of them rank the layers.
 
     Raises InputError, which names the field, what was expected and the nearest word, for any other value.
     """
@@ -88,7 +89,7 @@ class QuantizationOptions:
 
 
 def expect_known(what: str, words: Collection[str], known: Collection[str]) -> None:
-    """Raise InputError with the nearest word for one that the graph doesn't have."""
+    """Raise InputError, with the nearest word, if the graph doesn't have one of the words."""
     for word in words:
         if word not in known:
             hint = did_you_mean(word, sorted(known), cutoff=0.4)

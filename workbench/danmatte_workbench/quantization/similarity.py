@@ -1,4 +1,4 @@
-"""How similar a graph's answers are to a truth, frame by frame, from 0 to 1: what accuracy control looks at."""
+"""Similarity of a graph's outputs to a truth, per frame, from 0 to 1, for accuracy control."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +9,14 @@ from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
 from danmatte_workbench.dataset import IGNORE, PERSON, LabelledFrame
 
-Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # a picture to all of a graph's answers
+Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # from a picture to all outputs of a graph
 
 
 @dataclass(frozen=True)
 class SimilarityJudge:
-    """Masks against the frames' own where all have one, otherwise all answers against those of ``reference``.
+    """Compares masks with the frames' own if all have one, otherwise all outputs with those of ``reference``.
 
-    pictures: the frames as the graph takes them. grid: where probabilities lie; None for answers that are no mask.
+    pictures: the frames as the graph takes them. grid: where probabilities lie; None if the output is no mask.
     """
 
     samples: Sequence[LabelledFrame]
@@ -31,7 +31,7 @@ class SimilarityJudge:
         return self.grid is not None and all(sample.truth is not None for sample in self.samples)
 
     def judge(self, run: Run, numbers: Sequence[int]) -> list[float]:
-        """One figure for each of the frames with these numbers."""
+        """Return one figure for each of the frames with these numbers."""
         return [self._judge_frame(number, run(self.pictures[number])) for number in numbers]
 
     def _judge_frame(self, number: int, answers: Sequence[np.ndarray]) -> float:
@@ -47,7 +47,7 @@ class SimilarityJudge:
 def make_judge(
     samples: Sequence[LabelledFrame], framing: Framing, size: tuple[int, int], grid: Grid | None, reference: Run
 ) -> SimilarityJudge:
-    """The judge on these frames for a graph that takes pictures of ``size``, (height, width)."""
+    """Return the judge on these frames for a graph that takes pictures of ``size``, (height, width)."""
     framing = replace(framing, size=size)
     return SimilarityJudge(
         samples, [framing.fit_exactly(sample.pixels) for sample in samples], framing, grid, reference
@@ -55,14 +55,15 @@ def make_judge(
 
 
 def compute_overlap(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of two boolean masks; 1 where neither has a person."""
+    """Return the intersection over union of two boolean masks; 1 if both are empty."""
     either = int((mask | truth).sum())
     return int((mask & truth).sum()) / either if either else 1.0
 
 
 def compute_similarity(truth: np.ndarray, answer: np.ndarray) -> float:
-    """The share of equal values for classes, the cosine for anything else; 0 for another shape, as that of fewer boxes,
-    and for what is no number.
+    """Return the share of equal values for whole numbers, and the cosine for others.
+
+    It is 0 for different shapes, such as fewer boxes, and for values that aren't finite.
     """
     if truth.shape != answer.shape or not np.isfinite(answer).all():
         return 0.0

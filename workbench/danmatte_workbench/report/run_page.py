@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from danmatte_workbench.budget import REACH
+from danmatte_workbench.budget import INTERVAL_FACTOR
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.report import curves, records, scatter, svg
 from danmatte_workbench.report.confirmed import list_confirmed
@@ -229,8 +229,8 @@ def check_limits(run: RunRecord, chosen: TrialRecord) -> list[LimitCheck]:
         if figure is None:
             checks.append(LimitCheck(False, f"{term.title} not measured {allowed}"))
         elif metric == run.loss and chosen.confirmation:
-            ends = f"at worst {format_value(figure.high, metric)} of {format_tick(REACH * limit)}"
-            kept = figure.value <= limit and figure.high <= REACH * limit
+            ends = f"at worst {format_value(figure.high, metric)} of {format_tick(INTERVAL_FACTOR * limit)}"
+            kept = figure.value <= limit and figure.high <= INTERVAL_FACTOR * limit
             checks.append(LimitCheck(kept, f"{term.title} {format_value(figure.value, metric)} {allowed}, {ends}"))
         else:
             worst = f"{term.title} at worst {format_value(figure.high, metric)} {allowed}"

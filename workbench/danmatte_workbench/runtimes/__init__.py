@@ -1,1 +1,1 @@
-"""OpenVINO, TensorFlow, TFLite and NNCF behind a few functions, their errors turned into the workbench's own."""
+"""Wrappers of OpenVINO, TensorFlow, TFLite and NNCF that translate their errors to the workbench's own."""

@@ -1,7 +1,7 @@
-"""What libraries say when a graph can't be read or run, and what it means, in one plain sentence.
+"""Explanations of libraries' error messages, in one plain sentence each.
 
-Libraries write pages: their own source places, a summary, links, and among it the cause. The table holds the causes
-that users have met; of what isn't in it, the line that says most is taken, without places in files.
+Libraries raise long messages with source locations, a summary, links, and somewhere the cause. The table contains
+causes that users have met. For other messages, the most informative line is used, without source locations.
 """
 
 import re
@@ -15,7 +15,7 @@ HOW_TO_FREEZE = (
 
 @dataclass(frozen=True)
 class Cause:
-    """A regular expression that finds a cause in a library's text, and its meaning with the groups it found."""
+    """A regular expression that finds a cause in a library's message, and an explanation that may use its groups."""
 
     pattern: str
     meaning: str
@@ -25,55 +25,55 @@ CAUSES = (
     Cause(
         r"Variable or resource [`'](?P<name>[^`']+)[`'] is not initialized"
         r"|Attempting to use uninitialized value (?P<value>\S+)",
-        "it isn't frozen: its variable {name}{value} has no value in the file; " + HOW_TO_FREEZE,
+        "it isn't frozen: the file has no value for the variable {name}{value}; " + HOW_TO_FREEZE,
     ),
     Cause(
         r"No conversion rule found for operations?: (?:[^\n]*, )?(?P<name>Decode\w+)",
-        "it takes encoded pictures ({name}), and OpenVINO takes pixels; cut it behind that: --input 0:NODE, or "
+        "it takes encoded pictures ({name}), but OpenVINO takes pixels; cut it after the decoder: --input 0:NODE, or "
         "--input auto",
     ),
     Cause(
         r"No conversion rule found for operations?: (?P<name>[^\n]+)",
-        "OpenVINO has no counterpart for {name}; cut the graph before or behind it",
+        "OpenVINO doesn't support {name}; cut the graph before or after it",
     ),
     Cause(
         r"No translator found for (?P<name>\w+) node",
-        "OpenVINO has no counterpart for {name}; cut the graph before or behind it in the framework that made it",
+        "OpenVINO doesn't support {name}; cut the graph before or after it in the framework that made it",
     ),
     Cause(
         r"OpenVINO does not support the following ONNX operations: (?P<name>[^\n]+)",
-        "OpenVINO has no counterpart for {name}; cut the graph before or behind it",
+        "OpenVINO doesn't support {name}; cut the graph before or after it",
     ),
     Cause(
         r"[Ii]nvalid usage of method for externally stored data in file \((?P<name>[^,)]+)",
-        "its weights lie in {name}, and that isn't beside it",
+        "its weights are in the file {name}, which isn't next to it",
     ),
     Cause(
         r"No model config found",
-        "it holds weights without their graph; save the whole model (model.save), or export it as a SavedModel",
+        "it contains weights without their graph; save the whole model (model.save), or export it as a SavedModel",
     ),
     Cause(
         r"Requested the deserialization of a `?Lambda`? layer|[Ll]ambda.{0,80}safe_mode=False",
-        "it has a Lambda layer, Python code that would run here; where you trust who made the file, say --trust-lambda",
+        "it has a Lambda layer, whose Python code would run here; if you trust the file's origin, use --trust-lambda",
     ),
     Cause(
         r"Could not locate class '(?P<name>\w+)'|Unknown layer: '?(?P<value>\w+)",
-        "it has a layer of its own, {name}{value}, whose code isn't in the file; export it as a SavedModel where the "
-        "code is",
+        "it has a custom layer, {name}{value}, whose code isn't in the file; export it as a SavedModel where the code "
+        "is available",
     ),
     Cause(
         r"Input to reshape is a tensor with (?P<name>\d+) values, but the requested shape "
         r"(?:has|requires a multiple of) (?P<value>\d+)",
-        "a reshape inside has a fixed size: it got {name} values and takes {value}, so pictures must have another size",
+        "a reshape inside has a fixed size: it received {name} values and expects {value}; use another picture size",
     ),
     Cause(
         r"Argument shapes are inconsistent|[Dd]imension \d+ in both shapes must be equal"
         r"|Dimensions of inputs should match|ConcatOp : Dimension",
-        "feature maps that are joined inside have different sizes, so pictures must have other sides",
+        "feature maps that are concatenated inside have different sizes; use another picture size",
     ),
     Cause(
         r"Check 'left_broadcastable[\s\S]+|Argument shapes are not broadcastable|Incompatible shapes: (?P<name>[^\n]+)",
-        "feature maps that are added inside have different sizes, so pictures must have other sides",
+        "feature maps that are added inside have different sizes; use another picture size",
     ),
     Cause(
         r"(?:Unable to read the model|Model file [^\n]* is not found|Unsupported model format"
@@ -95,10 +95,10 @@ CAUSES = (
         r"Select TensorFlow op\(s\), included in the given model, is\(are\) not supported",
         "it uses operations of TensorFlow (Flex) that TFLite alone doesn't have",
     ),
-    Cause(r"Encountered unresolved custom op: (?P<name>\w+)", "it has an operation of its own, {name}"),
+    Cause(r"Encountered unresolved custom op: (?P<name>\w+)", "it has a custom operation, {name}"),
     Cause(
         r"No OpKernel was registered to support Op '(?P<name>\w+)'|Op type not registered '(?P<value>\w+)'",
-        "TensorFlow here has no {name}{value}",
+        "this TensorFlow doesn't support {name}{value}",
     ),
 )
 _PLACES = re.compile(
@@ -112,7 +112,7 @@ _NODE = re.compile(r"^(?P<message>[^\n]+)\n\s*\[\[\{\{node (?P<name>[^}]+)\}\}\]
 
 
 def explain(error: BaseException) -> str:
-    """The cause of what a library raised, in one line without a full stop at its end."""
+    """Return the cause of a library's exception, in one line without a full stop at its end."""
     text = str(error).strip()
     for cause in CAUSES:
         if found := re.search(cause.pattern, text):
@@ -121,14 +121,17 @@ def explain(error: BaseException) -> str:
     if detail := _DETAIL.search(text):
         if not _PLACES.match(detail["message"].strip()):
             return f"{detail['kind']}: {detail['message'].strip()}"
-        return f"{detail['kind']}: {_pick_line(text[detail.end() :]) or 'it fails'}"
+        return f"{detail['kind']}: {_pick_line(text[detail.end() :]) or 'failed'}"
     if node := _NODE.search(text):
         return f"{node['message'].strip()} (at {node['name']})"
     return _pick_line(text) or type(error).__name__
 
 
 def _pick_line(text: str) -> str:
-    """Of many lines, the one that says what is wrong: the last that is neither a place in a file nor a frame."""
+    """Return the line that says what is wrong: the first one with an exception's name, or else the last.
+
+    Source locations and stack frames are skipped.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     spoken = [line for line in lines if not _PLACES.match(line)]
     named = [line for line in spoken if re.match(r"\w*(?:Error|Exception): ", line)]

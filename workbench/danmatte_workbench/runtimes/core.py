@@ -1,4 +1,4 @@
-"""The one entry to OpenVINO that a process has, and what others' entries would leave behind."""
+"""The process' only `openvino.Core`, and protection against side effects of cores that libraries create."""
 
 import ctypes
 import sys
@@ -17,17 +17,18 @@ class _SignalStack(ctypes.Structure):
 
 @cache
 def open_core() -> ov.Core:
-    """OpenVINO's entry, which is never let go.
+    """Return the process' OpenVINO core, which is never released.
 
-    Its CPU plugin gives the thread that loads it a stack for signals, and takes it away with itself. Of two, of which
-    the first one went first, the thread kept a stack that was there no more: the next signal ended the process.
+    Its CPU plugin sets an alternate signal stack for the thread that loads it, and frees it when it is released. With
+    two cores, of which the first was released first, the thread kept a stack that had been freed, and the next signal
+    ended the process.
     """
     return ov.Core()
 
 
 @contextmanager
 def keep_signal_stack() -> Iterator[None]:
-    """Around libraries that open entries of their own: the thread's stack for signals is the same one afterwards."""
+    """Restore the thread's alternate signal stack on exit; use it around libraries that create cores themselves."""
     if sys.platform != "linux":
         yield
         return

@@ -1,4 +1,4 @@
-"""OpenVINO's devices: which there are, which device strings can be used here, and the properties each accepts."""
+"""OpenVINO's devices: those available, the device strings that can be used, and the properties each accepts."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _ENTRY = re.compile(r"(?P<without>-?)(?P<name>[^-.():,\s]+)(?P<number>(\.\d+)*)(
 
 @dataclass(frozen=True)
 class Device:
-    """A device that is there. ``capabilities`` are the plugin's own words, such as FP32, BF16, INT8."""
+    """An available device. ``capabilities`` are in the plugin's own terms, such as FP32, BF16, INT8."""
 
     name: str
     full_name: str
@@ -29,13 +29,13 @@ class Device:
 
 
 def list_devices() -> tuple[Device, ...]:
-    """The devices that OpenVINO finds; virtual ones (AUTO, HETERO, MULTI, BATCH) are made of these."""
+    """Return the devices that OpenVINO finds; virtual devices (AUTO, HETERO, MULTI, BATCH) use these."""
     core = open_core()
 
     def read_property(name: str, key: str, otherwise: Any) -> Any:
         try:
             return core.get_property(name, key)
-        except RuntimeError:  # not every plugin answers every question
+        except RuntimeError:  # not every plugin supports every property
             return otherwise
 
     return tuple(
@@ -49,13 +49,13 @@ def list_devices() -> tuple[Device, ...]:
     )
 
 
-def check_device(text: str, *, there: Iterable[str] | None = None) -> None:
-    """Raises MachineError, which names the devices that are there, unless ``text`` can be used on this machine.
+def check_device(text: str, *, available: Iterable[str] | None = None) -> None:
+    """Raise MachineError, with the available devices, unless the device string ``text`` can be used on this machine.
 
-    text: a device (CPU, GPU.1), AUTO, or one of AUTO, BATCH, HETERO, MULTI with those it may use (HETERO:GPU,CPU).
-    there: OpenVINO's list of devices; asked for where it isn't given.
+    text: a device (CPU, GPU.1), AUTO, or one of AUTO, BATCH, HETERO, MULTI with the devices to use (HETERO:GPU,CPU).
+    available: OpenVINO's list of devices; None to query it.
     """
-    present = tuple(open_core().available_devices if there is None else there)
+    present = tuple(open_core().available_devices if available is None else available)
     virtual, colon, entries = text.partition(":")
     if not colon and text not in VIRTUAL:
         _check_real(text, text, present)
@@ -73,16 +73,19 @@ def check_device(text: str, *, there: Iterable[str] | None = None) -> None:
         if not match["without"]:
             _check_real(match["name"] + match["number"], text, present)
         elif virtual != "AUTO":
-            raise MachineError(f"device {text}: only AUTO can leave devices out, received {entry}")
+            raise MachineError(f"device {text}: only AUTO can exclude devices, received {entry}")
         elif match["name"] not in REAL:
             raise MachineError(f"device {text}: there is no device {match['name']}{_suggest(match['name'], REAL)}")
     left_out = {entry[1:] for entry in entries.split(",") if entry.startswith("-")}
     if all(left_out & {name, name.partition(".")[0]} for name in present):
-        raise MachineError(f"device {text}: leaves out everything{_list_present(present)}")
+        raise MachineError(f"device {text}: excludes all devices{_list_present(present)}")
 
 
 def _check_real(name: str, text: str, present: tuple[str, ...]) -> None:
-    """A family without a number is its first device; ``GPU.0`` is ``GPU`` where there is only one."""
+    """Check a device that isn't virtual.
+
+    A family without a number is its first device. ``GPU.0`` is the same as ``GPU`` if there is only one.
+    """
     if name in present or f"{name}.0" in present or (name.endswith(".0") and name != "CPU.0" and name[:-2] in present):
         return
     where = "" if name == text else f"device {text}: "
@@ -93,7 +96,7 @@ def _check_real(name: str, text: str, present: tuple[str, ...]) -> None:
 
 
 def _list_present(present: tuple[str, ...]) -> str:
-    return f"; there is {', '.join(present)}, and AUTO chooses by itself" if present else "; there is none"
+    return f"; available: {', '.join(present)}, or AUTO to choose automatically" if present else "; none is available"
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:
@@ -101,11 +104,12 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 
 
 def to_properties(configuration: Configuration, *, pinning: bool | None = None) -> dict[str, Any]:
-    """The configuration as OpenVINO's properties.
+    """Return the configuration as OpenVINO's properties.
 
-    Threads and pinning go to the CPU alone; other devices refuse them. None leaves pinning to the plugin.
+    Threads and pinning are set for the CPU only, because other devices reject them. pinning: None leaves it to the
+    plugin.
     """
-    # The precision is always given: the CPU plugin would pick bf16 silently where it has it.
+    # The precision is always set, because the CPU plugin would silently use bf16 if available.
     found: dict[str, Any] = {
         "PERFORMANCE_HINT": configuration.hint.upper(),
         "INFERENCE_PRECISION_HINT": configuration.precision,
@@ -121,8 +125,8 @@ def to_properties(configuration: Configuration, *, pinning: bool | None = None) 
 
 
 def is_cpu(text: str) -> bool:
-    """Whether nothing but the CPU can run what is given to device ``text``."""
-    # AUTO alone may choose any device that is there.
+    """Return whether only the CPU can run graphs on the device ``text``."""
+    # AUTO without a list may choose any available device.
     _, colon, entries = text.partition(":")
     wanted = entries.split(",") if colon else [text]
     if text in ("AUTO", "AUTO:") or all(entry.startswith("-") for entry in wanted):

@@ -1,4 +1,4 @@
-"""TensorFlow graphs of all kinds, as one frozen GraphDef: frozen ones, SavedModels, Keras files, meta graphs."""
+"""TensorFlow graphs of all kinds (frozen, SavedModel, Keras, meta graph) as one frozen GraphDef."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails is raised; a CPU that has GPU drivers isn't an error
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised anyway, and missing GPU drivers are no error
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -21,12 +21,12 @@ from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.reading import PLAIN, ReadOptions, Value
 from danmatte_workbench.runtimes.causes import explain
 
-with silence_stderr():  # its libraries greet on it as they load, whatever the log level
+with silence_stderr():  # its libraries write to stderr when they are loaded, whatever the log level
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     from tensorflow.python.grappler import tf_optimizer
 
-# h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
+# h5py and zipfile raise OSError and similar ones; Keras passes on whatever its layers raise.
 _FAILURES = (
     tf.errors.OpError,
     DecodeError,
@@ -47,21 +47,22 @@ tf.get_logger().setLevel("ERROR")
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A function that TensorFlow can freeze, and the names of its outputs; none where it has no better ones."""
+    """A function that TensorFlow can freeze, and the names of its outputs; empty if there are none."""
 
     function: Any
     names: tuple[str, ...]
 
 
 def is_frozen(path: Path) -> bool:
-    """Whether the graph is one file with its weights as constants, and not a SavedModel's folder or a Keras file."""
+    """Return whether the graph is a single file with its weights as constants, neither SavedModel nor Keras file."""
     return not path.is_dir() and path.suffix.lower() not in (".keras", ".h5", ".meta")
 
 
 def read_graph(path: Path, options: ReadOptions = PLAIN) -> tf.compat.v1.GraphDef:
-    """Read the graph at ``path``, its variables made constants. The two last read are kept: don't change them.
+    """Read the graph at ``path``, with its variables as constants.
 
-    Raises InputError when there is none, or when it needs other options to be read.
+    The last two results are cached, so don't change them. Raises InputError if the graph is missing or needs other
+    options.
     """
     try:
         changed_at = max(file.stat().st_mtime_ns for file in list_graph_files(path))
@@ -73,7 +74,7 @@ def read_graph(path: Path, options: ReadOptions = PLAIN) -> tf.compat.v1.GraphDe
 @lru_cache(maxsize=2)
 def _read_version(path: Path, options: ReadOptions, _changed_at: int) -> tf.compat.v1.GraphDef:
     if options.signature and not path.is_dir():
-        raise InputError(f"{path}: only SavedModels have signatures; leave --signature out")
+        raise InputError(f"{path}: only SavedModels have signatures; omit --signature")
     if path.suffix.lower() == ".meta" or options.checkpoint:
         definition = _read_checkpoint(path, options.checkpoint or path.with_suffix(""))
     elif is_frozen(path):
@@ -88,7 +89,7 @@ def _read_version(path: Path, options: ReadOptions, _changed_at: int) -> tf.comp
             definition = _drop_dead_branches(definition)
         except _FAILURES as error:
             raise InputError(
-                f"{path}: TensorFlow can't drop the branches that are never taken: {explain(error)}"
+                f"{path}: TensorFlow can't remove the branches that are never taken: {explain(error)}"
             ) from error
     return definition
 
@@ -100,7 +101,7 @@ def _read_definition(path: Path) -> tf.compat.v1.GraphDef:
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
     except DecodeError as error:
-        hint = f"; a SavedModel is given by its folder, {path.parent}" if path.name == SAVED else ""
+        hint = f"; for a SavedModel, give its folder, {path.parent}" if path.name == SAVED else ""
         raise InputError(f"{path}: isn't a frozen TensorFlow graph{hint}") from error
     if not definition.node:
         raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
@@ -115,13 +116,13 @@ def _freeze(path: Path, what: str, load: Callable[[], _Loaded]) -> tf.compat.v1.
         raise InputError(f"{path}: TensorFlow can't read it as {what}: {explain(error)}") from error
     definition = frozen.graph.as_graph_def()
     for node in definition.node:
-        node.attr.pop("_output_shapes", None)  # they hold for the batch and size of the export only
+        node.attr.pop("_output_shapes", None)  # they are valid for the exported batch and size only
     _rename_outputs(definition, [tensor.op.name for tensor in frozen.outputs], loaded.names)
     return definition
 
 
 def _rename_outputs(definition: tf.compat.v1.GraphDef, nodes: Sequence[str], names: Sequence[str]) -> None:
-    """Give the nodes that end the graph the names that its author gave them, in place; freezing forgot them."""
+    """Give the graph's output nodes their original names, in place, because freezing renames them."""
     if len(nodes) != len(names) or len({*nodes}) != len(nodes) or len({*names}) != len(names):
         return
     taken = {node.name for node in definition.node}
@@ -137,7 +138,7 @@ def _rename_outputs(definition: tf.compat.v1.GraphDef, nodes: Sequence[str], nam
 
 
 def _freeze_inputs(definition: tf.compat.v1.GraphDef, values: Sequence[tuple[str, Value]], path: Path) -> None:
-    """Make constants of these inputs, in place."""
+    """Replace these inputs by constants, in place."""
     inputs = {node.name: node for node in definition.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
     for name, value in values:
         node = inputs.get(name.removesuffix(":0"))
@@ -155,17 +156,17 @@ def _freeze_inputs(definition: tf.compat.v1.GraphDef, values: Sequence[tuple[str
 
 
 def _drop_dead_branches(definition: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """The graph without branches that a constant condition never takes, by TensorFlow's own optimizer (grappler)."""
+    """Return the graph without branches that a constant condition never takes, by TensorFlow's optimizer (grappler)."""
     graph = tf.Graph()
     with graph.as_default():
         tf.import_graph_def(definition, name="")
     config = tf.compat.v1.ConfigProto()
     config.graph_options.rewrite_options.optimizers[:] = ["constfold", "loop", "pruning"]
-    config.graph_options.rewrite_options.min_graph_nodes = -1  # however small it is
+    config.graph_options.rewrite_options.min_graph_nodes = -1  # optimize graphs of any size
     meta = tf.compat.v1.train.export_meta_graph(graph_def=definition, graph=graph)
     inputs = {node.name for node in definition.node if node.op == "Placeholder"}
     reached, before = {*inputs}, 0
-    while len(reached) > before:  # nodes of branches may stand before those that feed them
+    while len(reached) > before:  # repeated, because nodes of branches may precede those that feed them
         before = len(reached)
         feeding = ((node.name, reference.partition(":")[0]) for node in definition.node for reference in node.input)
         reached |= {name for name, source in feeding if source in reached}
@@ -176,7 +177,7 @@ def _drop_dead_branches(definition: tf.compat.v1.GraphDef) -> tf.compat.v1.Graph
 
 @contextmanager
 def freeze_to_file(path: Path, options: ReadOptions = PLAIN) -> Iterator[Path]:
-    """The graph as a frozen ``.pb``: ``path`` itself, or a file that lasts as long as the context."""
+    """Yield the graph as a frozen ``.pb``: ``path`` itself, or a temporary file."""
     if is_frozen(path) and options == PLAIN:
         yield path
         return
@@ -187,31 +188,31 @@ def freeze_to_file(path: Path, options: ReadOptions = PLAIN) -> Iterator[Path]:
 
 
 def _load_signature(path: Path, name: str) -> _Loaded:
-    """The SavedModel's function of that name; without one its serving function, or its only one."""
+    """Load the SavedModel's function of that name; for an empty name, its serving function, or its only one."""
     loaded = tf.saved_model.load(str(path))
     known = dict(loaded.signatures)
     if name and name not in known:
         raise InputError(f"{path}: has no signature {name}{did_you_mean(name, sorted(known))}")
     chosen = known.get(name or "serving_default") or (next(iter(known.values())) if len(known) == 1 else None)
     if chosen is None and not known:
-        raise InputError(f"{path}: has no signature, so nothing in it can be called; export it with one")
+        raise InputError(f"{path}: has no signature, so it has no function to call; export it with one")
     if chosen is None:
         raise InputError(f"{path}: has the signatures {', '.join(sorted(known))}; choose one with --signature")
-    chosen._backref = loaded  # its variables live only as long as the loaded object does
+    chosen._backref = loaded  # keeps the loaded object alive, which owns the variables
     return _Loaded(chosen, _name_structure(chosen.structured_outputs))
 
 
 def _name_structure(outputs: Any, others: Sequence[str] = ()) -> tuple[str, ...]:
-    """The keys of named outputs, in the order in which TensorFlow lists tensors; ``others`` where they have none."""
+    """Return the keys of named outputs, in TensorFlow's order of tensors; ``others`` if the outputs have no names."""
     return tuple(sorted(outputs)) if isinstance(outputs, dict) else tuple(others)
 
 
 def _load_keras_call(path: Path, options: ReadOptions) -> _Loaded:
-    """The Keras model's prediction as a function of its inputs, one picture at a time."""
+    """Load the Keras model's prediction as a function of its inputs, with a batch of one picture."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise MachineError(f"{path}: needs Keras on TensorFlow, and KERAS_BACKEND says {keras.backend.backend()}")
+        raise MachineError(f"{path}: needs Keras on TensorFlow, but KERAS_BACKEND is {keras.backend.backend()}")
     model = keras.models.load_model(path, compile=False, safe_mode=not options.trust_lambda)
     given = _find_inputs(model, path, options)
     single = len(tf.nest.flatten(given)) == 1
@@ -227,31 +228,32 @@ def _load_keras_call(path: Path, options: ReadOptions) -> _Loaded:
     except _FAILURES as error:
         if options.shape or all(None not in spec.shape for spec in tf.nest.flatten(specs)):
             raise
-        hint = "it can't be read for pictures of any size; give it one: --input_shape [1,H,W,3]"
+        hint = "it can't be read without a picture size; give one: --input_shape [1,H,W,3]"
         raise InputError(f"{path}: {hint} ({explain(error)})") from error
     names = getattr(model, "output_names", None) or [layer.name for layer in getattr(model, "layers", [])[-1:]]
     return _Loaded(traced, _name_structure(traced.structured_outputs, names))
 
 
 def _find_inputs(model: Any, path: Path, options: ReadOptions) -> Any:
-    """What the model is called with: a tensor, or a structure of several. Raises InputError where the file tells none.
+    """Return the model's inputs: a tensor, or a structure of several.
 
-    Layers in a row (Sequential) have ``inputs``, but no ``input`` before they are called.
+    Raises InputError if the file doesn't state them. Sequential models have ``inputs``, but no ``input`` before they
+    are called.
     """
     try:
         given = model.inputs
-    except AttributeError:  # it was never told a shape
+    except AttributeError:  # the model was never built for a shape
         given = None
     if not given and options.shape:
         return tf.TensorSpec(options.shape, tf.float32, name="input")
     if not given:
-        raise InputError(f"{path}: the file doesn't tell the size of its pictures; give it: --input_shape [1,H,W,3]")
+        raise InputError(f"{path}: the file doesn't state a picture size; give one: --input_shape [1,H,W,3]")
     structure = getattr(model, "input", given[0])
     return structure if isinstance(structure, dict | list | tuple) else given[0]
 
 
 def _read_checkpoint(path: Path, checkpoint: Path) -> tf.compat.v1.GraphDef:
-    """A TensorFlow 1 graph with the values of its variables, which lie in files that begin with ``checkpoint``."""
+    """Read a TensorFlow 1 graph with the values of its variables from files with the prefix ``checkpoint``."""
     if not checkpoint.with_name(f"{checkpoint.name}.index").is_file():
         raise InputError(f"{path}: found no checkpoint {checkpoint}.index; name it with --input_checkpoint")
     graph = tf.Graph()
@@ -270,7 +272,7 @@ def _read_checkpoint(path: Path, checkpoint: Path) -> tf.compat.v1.GraphDef:
 
 
 def _assign_variables(session: tf.compat.v1.Session, values: Any) -> None:
-    """Give every variable of the session's graph its value, by the assignment that would initialise it."""
+    """Assign each variable of the session's graph its value, using the operation that would initialise it."""
     known = values.get_variable_to_shape_map()
     for node in session.graph.as_graph_def().node:
         if node.op in ("Assign", "AssignVariableOp") and node.name == f"{node.input[0]}/Assign":

@@ -1,4 +1,4 @@
-"""NNCF: post-training INT8 quantization of OpenVINO graphs. What can be chosen is in `quantization.options`."""
+"""NNCF: post-training INT8 quantization of OpenVINO graphs. Its options are in `quantization.options`."""
 
 import logging
 import re
@@ -28,18 +28,18 @@ from danmatte_workbench.quantization.options import QuantizationOptions, expect_
 from danmatte_workbench.runtimes.core import keep_signal_stack
 
 nncf.set_log_level(logging.ERROR)
-# Its bars would stand among a run's own lines; no setting takes them away.
+# NNCF's progress bars would mix with a run's own lines, and no setting disables them.
 track.__init__ = partialmethod(track.__init__, disable=True)
 DEFAULTS = QuantizationOptions()
 
-# A compiled graph and numbers of frames to one figure a frame, more is better.
+# A function from a compiled graph and frame numbers to one figure per frame; higher is better.
 Judge = Callable[[ov.CompiledModel, Sequence[int]], Sequence[float]]
 
 
 def quantize(model: ov.Model, pictures: Iterable[np.ndarray], options: QuantizationOptions = DEFAULTS) -> ov.Model:
-    """Quantize to INT8 after training, calibrated on ``pictures`` as the graph takes them.
+    """Quantize to INT8 after training, calibrated on ``pictures`` in the form that the graph takes.
 
-    Raises InputError where NNCF can't, or where an ignored name, pattern or type isn't in the graph.
+    Raises InputError if NNCF fails, or if an ignored name, pattern or type isn't in the graph.
     """
     pictures = list(pictures)
     with keep_signal_stack(), _translate_errors():
@@ -54,10 +54,10 @@ def quantize(model: ov.Model, pictures: Iterable[np.ndarray], options: Quantizat
 def quantize_with_control(
     model: ov.Model, pictures: Iterable[np.ndarray], options: QuantizationOptions, *, judge: Judge, frames: int
 ) -> ov.Model:
-    """The same, layers taken back to floating point until the mean of ``judge`` over ``frames`` loses ``max_drop``.
+    """Quantize, then revert layers to floating point until the mean of ``judge`` loses at most ``max_drop``.
 
-    NNCF asks ``judge`` for the graph before, the quantized one, each without one group of layers on the ranking frames,
-    and each step back on all of them.
+    NNCF calls ``judge`` for the original and the quantized graph, for graphs without one group of quantized layers each
+    (on the ranking frames), and for each reverted graph (on all ``frames``).
     """
 
     def validate(compiled: ov.CompiledModel, numbers: Iterable[int]) -> tuple[float, list[float]]:
@@ -69,14 +69,14 @@ def quantize_with_control(
         return nncf.quantize_with_accuracy_control(
             model,
             nncf.Dataset(pictures),
-            # NNCF hands validation items through unseen, so numbers of frames will do: the judge has the frames.
+            # NNCF passes validation items on unchanged, so frame numbers are enough; the judge has the frames.
             nncf.Dataset(range(frames)),
             validate,
             max_drop=options.max_drop / 100,
             drop_type=nncf.DropType.ABSOLUTE,
             advanced_quantization_parameters=_to_advanced_parameters(options),
             advanced_accuracy_restorer_parameters=AdvancedAccuracyRestorerParameters(
-                # One worker: each would hold a compiled graph, and figures are kept one by one as they are found.
+                # One worker, because each needs a compiled graph, and figures are stored one at a time.
                 ranking_subset_size=options.ranking_frames,
                 num_ranking_workers=1,
             ),
@@ -93,10 +93,10 @@ def _translate_errors() -> Iterator[None]:
 
 
 def _to_arguments(model: ov.Model, options: QuantizationOptions, frames: int) -> dict[str, Any]:
-    """The arguments that both ways of quantizing take."""
+    """Return the arguments common to both functions of NNCF."""
     ignored = None
     if options.ignored_names or options.ignored_patterns or options.ignored_types:
-        # NNCF's own complaint about a name that isn't there is one line for all of them, without the nearest word.
+        # NNCF's own error lists all unknown names in one line, without the nearest word.
         nodes = model.get_ordered_ops()
         names = {node.get_friendly_name() for node in nodes}
         expect_known("ignored_names", options.ignored_names, names)
@@ -141,5 +141,5 @@ def _to_advanced_parameters(options: QuantizationOptions) -> AdvancedQuantizatio
 
 
 def read_versions() -> dict[str, str]:
-    """The library's version, by name."""
+    """Return the library's version, by name."""
     return {"nncf": nncf.__version__}

@@ -1,4 +1,4 @@
-"""ONNX graphs in ONNX Runtime, their stock runtime: what they are timed against where it is installed."""
+"""ONNX graphs in ONNX Runtime, the stock runtime that they are timed against if it is installed."""
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes.causes import explain
 
-# Its errors have no class in common; this is the part of the library that all of them come from.
+# Its exceptions have no common base class, but all are defined in this module.
 _STATE = "onnxruntime.capi.onnxruntime_pybind11_state"
 _FAILURES = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -27,10 +27,10 @@ def _translate_errors(path: Path) -> Iterator[None]:
 
 
 def make_runner(path: Path, *, fetches: Sequence[str], threads: int) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from (1, H, W, 3) pictures to the outputs named ``fetches``; to all of them for none.
+    """Return a function from (1, H, W, 3) pictures to the outputs named ``fetches``; to all outputs if it is empty.
 
-    Pictures are cast to the input's type, and put channels first where it has them so. Raises MachineError where
-    ONNX Runtime isn't installed, and InputError for a graph that it can't run or that takes no picture.
+    Pictures are cast to the input's type, and transposed if it has channels first. Raises MachineError if ONNX Runtime
+    isn't installed, and InputError for a graph that it can't run or that takes no picture.
     """
     try:
         import onnxruntime

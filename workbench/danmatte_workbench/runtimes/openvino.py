@@ -1,4 +1,4 @@
-"""OpenVINO: reading, writing, compiling and running its graphs. `graph.conversion` makes such of other formats."""
+"""OpenVINO: reading, writing, compiling and running graphs. `graph.conversion` converts other formats."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ from danmatte_workbench.runtimes.causes import explain
 from danmatte_workbench.runtimes.core import open_core
 from danmatte_workbench.runtimes.devices import to_properties
 
-# The frontends' and the converter's errors aren't RuntimeErrors, as OpenVINO's others are.
+# Unlike OpenVINO's other exceptions, those of frontends and converter aren't RuntimeErrors.
 _FAILURES = (
     RuntimeError,
     ValueError,
@@ -42,7 +42,7 @@ _FAILURES = (
     OpValidationFailure,
 )
 _GENERATED_NAME = re.compile(r"(([A-Z]\w*?)_\d+)(/.*)?")
-# Nodes that transformations fuse away, while what was made of them keeps names that begin with theirs.
+# Kinds of nodes that transformations fuse into others, which keep names that begin with theirs.
 _VANISHING_KINDS = {
     "Add",
     "BatchNormInference",
@@ -58,7 +58,7 @@ F32 = configure(precision="f32")
 
 @contextmanager
 def translate_errors(path: Path, where: str = "") -> Iterator[None]:
-    """Turn whatever OpenVINO raises inside into an InputError that names the graph at ``path``."""
+    """Translate all of OpenVINO's exceptions to an InputError that names the graph at ``path``."""
     try:
         yield
     except _FAILURES as error:
@@ -67,20 +67,20 @@ def translate_errors(path: Path, where: str = "") -> Iterator[None]:
 
 
 def read(path: Path) -> ov.Model:
-    """Read the IR at ``path``. Raises InputError where there is none."""
+    """Read the IR at ``path``. Raises InputError if it can't be read."""
     with translate_errors(path):
         return open_core().read_model(path)
 
 
 def save(model: ov.Model, path: Path, *, compressed: bool = False) -> Artifact:
-    """Write the graph as IR in the precision it has, or with weights in 16 bits, and describe what was written.
+    """Write the graph as IR, in its own precision or ``compressed`` to 16-bit weights, and describe the result.
 
-    Raises InputError where the folder can't be one, MachineError where the file can't be written.
+    Raises InputError if the folder can't be created, and MachineError if the file can't be written.
     """
     renumber_names(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # By itself OpenVINO halves float32 weights to float16, and "float32" would be a lie.
+        # OpenVINO's default is to compress float32 weights to float16, so "float32" would be wrong.
         ov.save_model(model, path, compress_to_fp16=compressed)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{path}: can't be written: {explain(error)}") from error
@@ -90,7 +90,7 @@ def save(model: ov.Model, path: Path, *, compressed: bool = False) -> Artifact:
 
 
 def describe(path: Path) -> Artifact:
-    """Describe the IR at ``path``: its digest over both files, and its ports."""
+    """Return the description of the IR at ``path``: its digest over both files, and its ports."""
     model = read(path)
     inputs, outputs = (
         tuple(
@@ -107,18 +107,18 @@ def describe(path: Path) -> Artifact:
 
 
 def to_shape(port: ov.Output) -> tuple[int, ...]:
-    """The port's shape as plain numbers, −1 for a dimension that isn't fixed."""
+    """Return the port's shape as plain numbers, with −1 for dynamic dimensions."""
     return tuple(side.get_length() if side.is_static else -1 for side in port.get_partial_shape())
 
 
 def renumber_names(model: ov.Model) -> None:
-    """Number generated names (``Transpose_659``) anew, in place; names of the source stay, such as ``Relu6_3``.
+    """Renumber generated names (``Transpose_659``), in place; names from the source, such as ``Relu6_3``, stay.
 
-    The counter of generated ones runs on through a process, so the same graph would get other names, and another
-    digest, the second time it is made.
+    The counter of generated names is global to the process. Without renumbering, the same graph would get other names,
+    and another digest, when it is created again.
     """
     nodes = model.get_ordered_ops()
-    # A generated name begins with the node's kind, and no tensor has it; those of the source's nodes do.
+    # A generated name begins with the node's kind, and no tensor has it; names from the source are also tensor names.
     kinds = {node.get_type_name() for node in nodes} | _VANISHING_KINDS
     tensors = {name for node in nodes for output in node.outputs() for name in output.get_names()}
     named = {name.partition(":")[0] for name in tensors if not name.startswith("Result_")}
@@ -129,23 +129,23 @@ def renumber_names(model: ov.Model) -> None:
             name, kind, rest = generated.groups()
             node.set_friendly_name(f"{kind}_{numbers.setdefault(name, len(numbers))}{rest or ''}")
     for port in model.outputs:
-        # An output without a name gets its Result's generated one.
+        # The name of an output without one is its Result's generated name.
         names = port.get_names()
         if names and all(re.fullmatch(r"Result_\d+", name) for name in names):
             port.get_tensor().set_names({port.get_node().get_friendly_name()})
 
 
 def compile_file(path: Path, configuration: Configuration) -> ov.CompiledModel:
-    """The IR at ``path``, ready to run."""
+    """Return the compiled IR at ``path``."""
     return compile_model(read(path), configuration, path.name)
 
 
 def compile_model(
     model: ov.Model, configuration: Configuration = F32, name: str = "the graph", *, counting: bool = False
 ) -> ov.CompiledModel:
-    """The graph, ready to run; ``counting``, it also says what each of its layers took.
+    """Return the compiled graph; with ``counting``, it also measures the time of each layer.
 
-    Raises MachineError, which names it, where the device can't.
+    Raises MachineError, with the graph's name, if the device can't run it.
     """
     properties = {**to_properties(configuration), **({"PERF_COUNT": True} if counting else {})}
     try:
@@ -155,18 +155,18 @@ def compile_model(
 
 
 def make_runner(path: Path, configuration: Configuration) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from the graph's input to its first output, one picture at a time.
+    """Return a function from the graph's input to its first output, for one picture at a time.
 
-    Its answer is overwritten by the next call: copy it to keep it.
+    The next call overwrites the output, so copy it to keep it.
     """
     request = compile_file(path, configuration).create_infer_request()
     return lambda value: request.infer({0: value}, share_inputs=True)[0]
 
 
 def make_runner_of_all(compiled: ov.CompiledModel) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from the compiled graph's input to all its outputs, one picture at a time.
+    """Return a function from the compiled graph's input to all its outputs, for one picture at a time.
 
-    Its answers are overwritten by the next call: copy them to keep them.
+    The next call overwrites the outputs, so copy them to keep them.
     """
     request, count = compiled.create_infer_request(), len(compiled.outputs)
 
@@ -178,16 +178,16 @@ def make_runner_of_all(compiled: ov.CompiledModel) -> Callable[[np.ndarray], tup
 
 
 class Pipeline:
-    """Several pictures in flight, answers in the order of completion."""
+    """Concurrent inference of several pictures; outputs arrive in the order of completion."""
 
     def __init__(self, path: Path, configuration: Configuration) -> None:
         self._compiled = compile_file(path, configuration)
         self._queue = ov.AsyncInferQueue(self._compiled, configuration.infer_requests)
 
     def run(self, values: Iterable[np.ndarray], done: Callable[[np.ndarray], None]) -> list[float]:
-        """Feed all ``values``; return the milliseconds of each, from its start until it is done.
+        """Process all ``values``; return the milliseconds of each, from the start of its inference to its end.
 
-        ``done`` gets each first output on an inference thread, and must copy to keep it.
+        ``done`` is called with each first output on an inference thread, and must copy it to keep it.
         """
         took_ms: list[float] = []
 
@@ -196,7 +196,7 @@ class Pipeline:
             took_ms.append(1000 * (time.perf_counter() - started))
 
         self._queue.set_callback(end)
-        held: dict[int, np.ndarray] = {}  # shared memory: each value must live until its request has ended
+        held: dict[int, np.ndarray] = {}  # values are shared with OpenVINO, so they must live until their request ends
         for value in values:
             held[self._queue.get_idle_request_id()] = value
             self._queue.start_async({0: value}, time.perf_counter(), share_inputs=True)
@@ -205,20 +205,20 @@ class Pipeline:
 
 
 def list_precisions() -> tuple[str, ...]:
-    """The floating point precisions that this CPU computes in: f32, and bf16 and f16 where it has them."""
+    """Return the floating point precisions that this CPU computes in: f32, and bf16 and f16 if supported."""
     capabilities = open_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return tuple(name.lower().replace("fp", "f") for name in ("FP32", "BF16", "FP16") if name in capabilities)
 
 
 def read_versions() -> dict[str, str]:
-    """The library's version, by name."""
+    """Return the library's version, by name."""
     return {"openvino": ov.__version__.split("-")[0]}
 
 
 def compute_fingerprint(compiled: ov.CompiledModel) -> str:
-    """sha256 over what a compiled graph runs: kinds, precisions and shapes, in order of execution.
+    """Return the sha256 over what a compiled graph computes: kinds, precisions and shapes, in order of execution.
 
-    Names are left out: they may be numbered differently in each process.
+    Names are left out, because their numbers may differ between processes.
     """
     lines = []
     for node in compiled.get_runtime_model().get_ordered_ops():
@@ -229,6 +229,6 @@ def compute_fingerprint(compiled: ov.CompiledModel) -> str:
 
 
 def copy_answers(compiled: ov.CompiledModel) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
-    """Like `make_runner_of_all`, but with answers that belong to the caller."""
+    """Return a function like that of `make_runner_of_all`, but with outputs that aren't overwritten."""
     run = make_runner_of_all(compiled)
     return lambda value: [np.array(answer) for answer in run(value)]

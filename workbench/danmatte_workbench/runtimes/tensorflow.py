@@ -1,4 +1,4 @@
-"""Stock TensorFlow: the structure of its graphs, and running them."""
+"""Stock TensorFlow: reading the structure of its graphs, and running them."""
 
 import os
 import re
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails is raised; a CPU that has GPU drivers isn't an error
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised anyway, and missing GPU drivers are no error
 
 import numpy as np
 
 from danmatte_workbench.processes.silence import silence_stderr
 
-with silence_stderr():  # its libraries greet on it as they load, whatever the log level
+with silence_stderr():  # its libraries write to stderr when they are loaded, whatever the log level
     import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
@@ -31,16 +31,16 @@ def _translate_errors(path: Path) -> Iterator[None]:
 
 
 def read_nodes(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Name, kind and feeding nodes of each node, in the file's order; ``^node``, which only orders them, left out."""
+    """Yield name, kind and feeding nodes of each node, in the file's order, without control inputs (``^node``)."""
     for node in read_graph(path).node:
         feeding = tuple(re.sub(r":\d+$", "", reference) for reference in node.input if not reference.startswith("^"))
         yield node.name, node.op, feeding
 
 
 def list_kernels(path: Path) -> list[tuple[str, tuple[int, ...]]]:
-    """Convolutions by name, in the file's order, each with the shape that OpenVINO gives its kernel.
+    """Return the convolutions by name, in the file's order, each with its kernel's shape in OpenVINO's order.
 
-    (outputs, inputs, rows, columns), and (channels, outputs of each, 1, rows, columns) of depthwise ones.
+    (outputs, inputs, rows, columns), or (channels, outputs of each, 1, rows, columns) for depthwise convolutions.
     """
     nodes = {node.name: node for node in read_graph(path).node}
     found: list[tuple[str, tuple[int, ...]]] = []
@@ -61,25 +61,25 @@ def list_kernels(path: Path) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def read_static_shape(path: Path, node: str) -> tuple[int, ...]:
-    """The shape that a placeholder declares; −1 for what it leaves open, nothing where it declares none."""
+    """Return the shape that a placeholder declares: −1 for unknown dimensions, empty if it declares none."""
     found = next(item for item in read_graph(path).node if item.name == node)
     return tuple(int(side.size) for side in found.attr["shape"].shape.dim)
 
 
 def takes_floats(path: Path, node: str) -> bool:
-    """Whether the placeholder's numbers are floats."""
+    """Return whether the placeholder's type is a float."""
     found = next(item for item in read_graph(path).node if item.name == node)
     return bool(tf.dtypes.as_dtype(found.attr["dtype"].type).is_floating)
 
 
 def takes_strings(path: Path, node: str) -> bool:
-    """Whether the placeholder takes strings, such as encoded pictures."""
+    """Return whether the placeholder takes strings, such as encoded pictures."""
     found = next(item for item in read_graph(path).node if item.name == node)
     return bool(found.attr["dtype"].type == tf.string.as_datatype_enum)
 
 
 def read_picture_size(path: Path, port: str) -> tuple[int, int] | None:
-    """(height, width) of the pictures at a port ``0:node``, as far as shapes are known before anything runs."""
+    """Return the (height, width) of pictures at a port ``0:node`` if it is known statically, otherwise None."""
     graph = tf.Graph()
     with _translate_errors(path), graph.as_default():
         tf.import_graph_def(read_graph(path), name="")
@@ -91,20 +91,23 @@ def read_picture_size(path: Path, port: str) -> tuple[int, int] | None:
 
 
 def read_data_format(path: Path, port: str) -> str:
-    """The order of axes, NHWC or NCHW, of the node of a port ``0:node``; empty where the node has none."""
+    """Return the data format, NHWC or NCHW, of the node of a port ``0:node``; empty if the node has none."""
     name = port.partition(":")[2]
     return next((node.attr["data_format"].s.decode() for node in read_graph(path).node if node.name == name), "")
 
 
 def read_port_type(path: Path, port: str) -> str:
-    """What kind of numbers the node of a port ``0:node`` computes with, such as float16; empty where it isn't said."""
+    """Return the number type of the node of a port ``0:node``, such as float16; empty if the node has none."""
     name = port.partition(":")[2]
     found = next((node.attr["T"].type for node in read_graph(path).node if node.name == name), 0)
     return str(tf.dtypes.as_dtype(found).name) if found else ""
 
 
 def find_feeding_tensor(path: Path, port: str) -> str:
-    """The tensor that feeds input port ``0:node``, as ``node:output``. Raises InputError for an unknown node."""
+    """Return the tensor that feeds the input port ``0:node``, as ``node:output``.
+
+    Raises InputError for an unknown node.
+    """
     number, _, name = port.partition(":")
     for node in read_graph(path).node:
         if node.name == name:
@@ -114,7 +117,7 @@ def find_feeding_tensor(path: Path, port: str) -> str:
 
 
 def make_runner(path: Path, *, feed: str, fetch: str, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from the tensor named ``feed`` to the one named ``fetch`` (``node:0``)."""
+    """Return a function from the tensor named ``feed`` to the one named ``fetch`` (``node:0``)."""
     run = make_runner_of_all(path, feed=feed, fetches=(fetch,), threads=threads)
     return lambda value: run(value)[0]
 
@@ -122,9 +125,9 @@ def make_runner(path: Path, *, feed: str, fetch: str, threads: int = 0) -> Calla
 def make_runner_of_all(
     path: Path, *, feed: str, fetches: Sequence[str], threads: int = 0
 ) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from the tensor named ``feed`` to those named ``fetches`` (``node:0``).
+    """Return a function from the tensor named ``feed`` to those named ``fetches`` (``node:0``).
 
-    Pictures are cast to the input's type, and put channels first where it has them so.
+    Pictures are cast to the input's type, and transposed if it has channels first.
     """
     definition = read_graph(path)
     graph = tf.Graph()
@@ -146,5 +149,5 @@ def make_runner_of_all(
 
 
 def read_versions() -> dict[str, str]:
-    """The library's version, by name."""
+    """Return the library's version, by name."""
     return {"tensorflow": tf.__version__}

@@ -1,4 +1,4 @@
-"""TFLite graphs in their own interpreter."""
+"""TFLite graphs in TFLite's own interpreter."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,12 +26,12 @@ def _translate_errors(path: Path) -> Iterator[None]:
 def make_runner(
     path: Path, *, size: tuple[int, int], fetches: tuple[str, ...], threads: int
 ) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from (1, H, W, 3) pictures of ``size`` to the outputs named ``fetches``; to all of them for none.
+    """Return a function from (1, H, W, 3) pictures of ``size`` to the outputs named ``fetches``; to all if it is empty.
 
-    Pictures are cast to the input's type, and put channels first where it has them so. Answers belong to the caller.
+    Pictures are cast to the input's type, and transposed if it has channels first. Outputs are copies.
     """
     with _translate_errors(path), warnings.catch_warnings(), silence_stderr():
-        warnings.simplefilter("ignore", UserWarning)  # it says that it will move to another package
+        warnings.simplefilter("ignore", UserWarning)  # the interpreter warns that it will move to another package
         reader = tf.lite.Interpreter(str(path), num_threads=threads)
         entry = reader.get_input_details()[0]
         given = entry["shape"]
@@ -48,7 +48,7 @@ def make_runner(
     def run(picture: np.ndarray) -> tuple[np.ndarray, ...]:
         value = np.moveaxis(picture, -1, 1) if channels_first else picture
         if entry["dtype"] == np.int8 and picture.dtype == np.uint8:
-            value = value.astype(np.int16) - 128  # the same pixels, as quantized graphs of signed bytes hold them
+            value = value.astype(np.int16) - 128  # graphs with signed bytes represent pixels this way
         with _translate_errors(path):
             reader.set_tensor(entry["index"], np.ascontiguousarray(value, dtype=entry["dtype"]))
             reader.invoke()
@@ -58,8 +58,8 @@ def make_runner(
 
 
 def read_tensors(path: Path) -> dict[str, tuple[np.ndarray, float, int]]:
-    """The quantized constants of a TFLite graph by name: values, scale, zero point."""
-    # Delegates would repack the weights, and then they can't be read.
+    """Return the quantized constants of a TFLite graph by name: values, scale, zero point."""
+    # Without delegates, because they repack the weights, which then can't be read.
     plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with _translate_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -72,7 +72,7 @@ def read_tensors(path: Path) -> dict[str, tuple[np.ndarray, float, int]]:
             continue
         try:
             values = reader.get_tensor(detail["index"])
-        except ValueError:  # an activation: nothing is stored
+        except ValueError:  # an activation, which has no stored values
             continue
         tensors[detail["name"]] = (values, float(quantization["scales"][0]), int(quantization["zero_points"][0]))
     return tensors

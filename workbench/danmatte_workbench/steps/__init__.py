@@ -1,4 +1,4 @@
-"""Steps: changes to a graph, one file each. A new one is its file, a line here, and one in the conformance suite."""
+"""Steps: changes to a graph, one file each. A new one needs its file, a line here, and one in the conformance suite."""
 
 from danmatte_workbench.steps.base import Step as Step
 from danmatte_workbench.steps.base import StepContext as StepContext

@@ -1,4 +1,4 @@
-"""The base of all steps, what they may use, and one made by its kind."""
+"""The base class of all steps, their context, and a factory that makes a step by its kind."""
 
 import dataclasses
 import re
@@ -17,15 +17,15 @@ from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.source import Source
 
-# What a recipe's author calls the types that msgspec names.
+# Names of msgspec's types in error messages for authors of recipes.
 _TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list"}
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What steps may use beside the graph: the source's description and frames to calibrate on.
+    """What steps may use besides the graph: the source's description, and frames for calibration.
 
-    ``unfinished`` is where a step that takes long keeps what it has so far; None keeps nothing.
+    ``unfinished`` is the folder in which slow steps store partial results; None to store nothing.
     """
 
     source: Source
@@ -33,9 +33,9 @@ class StepContext:
     unfinished: Path | None = None
 
     def pictures(self, limit: int, size: tuple[int, int] | None = None) -> list[np.ndarray]:
-        """At most ``limit`` of the frames as a graph of input ``size`` takes them, (1, H, W, 3) uint8.
+        """Return at most ``limit`` frames as a graph with input ``size`` takes them, (1, H, W, 3) uint8.
 
-        Without ``size``, (height, width), that of the source.
+        size: (height, width); None for the source's own.
         """
         framing = self.source.framing if size is None else dataclasses.replace(self.source.framing, size=size)
         return [framing.fit_exactly(sample.pixels) for sample in self.calibration.pick(limit)]
@@ -43,12 +43,15 @@ class StepContext:
 
 @dataclass(frozen=True)
 class Step(ABC):
-    """A change to a graph. Subclasses are frozen dataclasses whose fields say everything about it.
+    """A change to a graph. Subclasses are frozen dataclasses whose fields describe it completely.
 
-    ``kind`` is its name in recipes, ``revision`` grows with every change of what it does, ``libraries``
-    names those whose version matters, and ``from_source`` the fields that a recipe may leave to the source. A step
-    that looks at the context's frames has a field ``frames``, their highest number: what it makes depends on them,
-    and on their masks where it ``looks_at_masks``.
+    kind: its name in recipes.
+    revision: increased with every change of its behaviour.
+    libraries: the libraries whose version affects the result.
+    from_source: fields that a recipe may omit, with the source's attributes that replace them.
+
+    A step that uses frames from the context has a field ``frames``, their maximum number. Its result depends on them,
+    and on their masks if it ``uses_masks``.
     """
 
     kind: ClassVar[str]
@@ -63,44 +66,44 @@ class Step(ABC):
 
     @abstractmethod
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
-        """Read the graph at ``source``, write the changed one to ``target`` (an ``.xml``), say in words what was done.
+        """Read the graph at ``source``, write the changed one to ``target`` (an ``.xml``), and return it with a note.
 
-        The same input gives the same digest; ``source`` stays as it is.
+        The same input gives the same digest. ``source`` isn't changed.
         """
 
     def estimate_s(self, frames: int, source_s: float) -> float:
-        """Seconds that it may take, before anything of the kind was timed.
+        """Return an estimate of the step's duration in seconds, used until such a step has been timed.
 
-        frames: how many there are to look at. source_s: seconds of one inference of the source.
+        frames: the number of available frames. source_s: seconds per inference of the source.
         """
         return 1.0
 
     @property
     def work(self) -> float:
-        """What is left of a graph's work, as a share: a rough guess, by which trials are put in order."""
+        """A rough estimate of the remaining work, as a share of the graph's; trials are ordered by it."""
         return 1.0
 
     @property
-    def most_frames(self) -> int:
-        """How many of the context's frames it looks at, at most."""
+    def max_frames(self) -> int:
+        """The maximum number of the context's frames that it uses."""
         return int(self.fields.get("frames", 0))
 
     @property
-    def looks_at_masks(self) -> bool:
-        """Whether what it makes depends on the frames' masks, where they have any."""
+    def uses_masks(self) -> bool:
+        """Whether the result depends on the frames' masks, if they have any."""
         return False
 
     @property
     def fields(self) -> dict[str, Any]:
-        """All fields by name; with ``kind`` and ``revision``, everything that there is to say of the step."""
+        """All fields by name; with ``kind`` and ``revision``, the complete description of the step."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
-    """The step of that kind, the fields that it lacks filled from the source or by its defaults.
+    """Return the step of that kind; missing fields are filled from the source or with defaults.
 
-    Raises InputError for an unknown kind or field, with the nearest word, for a field that nobody says, and for one of
-    another type than the step's.
+    Raises InputError for an unknown kind or field, with the nearest word, for a missing field, and for a value of the
+    wrong type.
     """
     made = Step._kinds.get(kind)
     if made is None:
@@ -115,7 +118,7 @@ def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
         if field.name not in given and field.default is dataclasses.MISSING:
             raise InputError(f"step {kind}: lacks {field.name}")
     try:
-        step = made(**given)  # says best itself what it expected
+        step = made(**given)  # first, because its own checks give the best messages
     except TypeError:
         _check_types(made, given)
         raise
@@ -124,7 +127,7 @@ def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
 
 
 def _check_types(made: type[Step], given: Mapping[str, Any]) -> None:
-    """Raises InputError for a value that isn't of its field's type."""
+    """Raise InputError for a value that doesn't have its field's type."""
     hints = get_type_hints(made)
     for name, value in given.items():
         try:

@@ -1,4 +1,4 @@
-"""The whole graph, as OpenVINO's own converter gives it."""
+"""Conversion of the whole graph by OpenVINO's own converter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Convert(Step):
-    """The graph to IR that takes uint8 RGB pictures of ``shape`` (1, H, W, 3) and gives ``answers``; nothing is cut.
+    """Converts the whole graph to IR that takes uint8 RGB pictures of ``shape`` (1, H, W, 3) and returns ``answers``.
 
-    ``colour``, ``mean`` and ``scale`` go into a graph whose own input takes ``normalised`` pictures.
+    ``colour``, ``mean`` and ``scale`` are built into the graph if its own input takes ``normalised`` pictures.
     """
 
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The network alone, without what feeds it and what follows it."""
+"""The network alone, without the preprocessing before it and the decision after it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Cut(Step):
-    """A graph to IR, from ``input`` (``0:node``, a node's input port) to ``output`` (a node).
+    """Converts the part of a graph from ``input`` (``0:node``, a node's input port) to ``output`` (a node) to IR.
 
-    The new input takes ``shape`` (1, H, W, 3), float32, normalised as the first convolution expects it. A person's
-    probability in one channel becomes two logits, the person's the second one.
+    The new input takes ``shape`` (1, H, W, 3), float32, normalised as the first convolution expects it. A single
+    channel with the probability of a person becomes two logits, of which the second is the person's.
     """
 
     input: str
@@ -31,5 +31,5 @@ class Cut(Step):
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         model = conversion.cut(source, inputs=self.input, output=self.output, shape=self.shape)
         widened = widen_to_two_classes(model)
-        note = f"{self.input} … {self.output}{', its one channel as two classes' if widened else ''}"
+        note = f"{self.input} … {self.output}{', one channel as two classes' if widened else ''}"
         return openvino.save(model, target), note

@@ -1,4 +1,4 @@
-"""A pruned graph taught by its own original."""
+"""Training a pruned graph on the outputs of the source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from danmatte_workbench.steps.teaching import build_teacher, estimate_teaching_s
 
 @dataclass(frozen=True)
 class Distil(Step):
-    """Weights taught by the source's own answers, on at most ``frames`` of the user's frames, without labels.
+    """Trains the weights on the source's outputs for at most ``frames`` of the user's frames; no labels are needed.
 
-    ``lessons`` training steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate of
-    ``rate``; ``features`` is what the inner maps' errors count for beside the answer's. In the last ``eight_bits`` of
-    the steps, a share, the graph computes as its INT8 version will. Where a frame has a mask, it is a share ``truth``
-    of the target.
+    lessons: training steps of ``batch`` crops, each with a ``share`` of the frame's side, at a learning rate of
+        ``rate``.
+    features: the weight of the errors of inner feature maps, relative to the output's.
+    eight_bits: the share of the steps, at the end, in which the graph computes as its INT8 version will.
+    truth: the share of the mask in the target, for frames that have a mask.
     """
 
     lessons: int = 1600
@@ -50,7 +51,7 @@ class Distil(Step):
             raise InputError(f"distil: features: expected a number of at least 0, found {self.features!r}")
 
     @property
-    def looks_at_masks(self) -> bool:
+    def uses_masks(self) -> bool:
         return self.truth > 0
 
     def estimate_s(self, frames: int, source_s: float) -> float:

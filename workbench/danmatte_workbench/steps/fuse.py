@@ -1,4 +1,4 @@
-"""The first blocks as dense convolutions."""
+"""Dense convolutions in place of the first blocks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,15 @@ from danmatte_workbench.steps.teaching import estimate_teaching_s, find_checkpoi
 
 @dataclass(frozen=True)
 class Fuse(Step):
-    """Dense convolutions of few channels in place of the first blocks, taught by those, on at most ``frames`` frames.
+    """Replaces the first blocks by dense convolutions of few channels, trained on the outputs of these blocks.
 
-    ``stem`` are the channels of the strided convolutions at the graph's beginning, ``blocks`` those of each block after
-    them: what is depthwise there is one dense convolution then. Each end of a block is taught what the block gave
-    there, in ``lessons`` training steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate
-    of ``rate``.
+    stem: channels of each strided convolution at the start of the graph.
+    blocks: channels of each block after them; its depthwise convolution becomes a dense one.
+    lessons: training steps of ``batch`` crops, each with a ``share`` of the frame's side, at a learning rate of
+        ``rate``.
+    frames: the maximum number of frames to train on.
+
+    The output of each new block is trained to equal that of the block that it replaces.
     """
 
     stem: tuple[int, ...] = (16, 64)

@@ -1,4 +1,4 @@
-"""The person's probability where the logits are."""
+"""The probability of a person at the resolution of the logits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Head(Step):
-    """Resizes and the decision over all classes replaced by one channel at the logits' resolution."""
+    """Replaces the resizes and the decision over all classes by one channel at the logits' resolution."""
 
     person: int
 

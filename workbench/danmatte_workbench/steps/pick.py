@@ -1,4 +1,4 @@
-"""The person, as the graph's own answer has it."""
+"""The probability of a person, from the graph's own output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Pick(Step):
-    """One channel with the person's probability, from the answer behind all resizes and the decision, which stay."""
+    """Selects one channel, the probability of a person, from the output; all resizes and the decision stay."""
 
     person: int
 

@@ -1,4 +1,4 @@
-"""Pixels in, as cameras and decoders give them."""
+"""Input of pixels as cameras and decoders deliver them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ PIXELS = ("RGB", "BGR", "NV12")
 
 @dataclass(frozen=True)
 class Preprocess(Step):
-    """uint8 input; the network's colour order, (pixel − mean) / scale, inside the graph.
+    """Makes the input uint8, and builds the network's colour order and (pixel − mean) / scale into the graph.
 
-    ``pixels`` other than RGB are for players of one's own: versions are published with uint8 RGB pictures only, and
-    frames to calibrate on are RGB. So let a second one of these steps, after quantize, turn the input to NV12 or BGR;
-    a graph that takes uint8 already keeps its mean and scale.
+    ``pixels`` other than RGB are for the user's own programs: published versions take uint8 RGB only, and so does
+    calibration. To change the input to NV12 or BGR, add a second preprocess step after quantize. A graph that takes
+    uint8 already keeps its mean and scale.
     """
 
     colour: Literal["RGB", "BGR"]

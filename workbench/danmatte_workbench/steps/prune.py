@@ -1,4 +1,4 @@
-"""Fewer channels for the same masks."""
+"""Pruning: removing channels while keeping the masks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,13 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Prune(Step):
-    """Channels that take ``share`` of the milliseconds taken out, the rest refitted on at most ``frames`` frames.
+    """Removes channels that take ``share`` of the milliseconds, and refits the rest on at most ``frames`` frames.
 
-    In several ``stages`` what goes next is looked for in what is left. What would be lost is estimated, but for the
-    ``tried`` groups of channels that save most, a minute each or less: there it is measured.
+    stages: the number of rounds; each chooses channels in the graph that the previous one left.
+    tried: the number of channel groups, those that save most time, whose loss is measured instead of estimated. This
+        takes up to a minute each.
 
-    Milliseconds are those of the convolutions in 8 bits on this machine, so what goes depends on it a little.
+    Milliseconds are measured for the convolutions in 8 bits on this machine, so the choice depends on it a little.
     """
 
     share: float
@@ -43,7 +44,7 @@ class Prune(Step):
         return 1 - self.share
 
     def estimate_s(self, frames: int, source_s: float) -> float:
-        # Each layer is fitted on all frames to what those before it make now; whatever is tried fits all of them again.
+        # Every layer is fitted on all frames, using the outputs of fitted layers before it; each trial repeats this.
         return 20.0 + (6.0 * self.stages + 2.5 * self.tried) * min(frames, self.frames) * source_s
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
@@ -56,4 +57,4 @@ class Prune(Step):
             model, pictures, digest(*list_graph_files(source)), context.unfinished
         )
         pruned = pruning.prune(model, pictures, self.share, milliseconds, stages=self.stages, tried=self.tried)
-        return openvino.save(model, target), f"{pruned}, by {len(pictures)} frames"
+        return openvino.save(model, target), f"{pruned}, on {len(pictures)} frames"

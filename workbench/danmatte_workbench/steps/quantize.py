@@ -1,4 +1,4 @@
-"""INT8 after training."""
+"""Post-training quantization to INT8."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ from danmatte_workbench.quantization.options import QuantizationOptions
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
 
-ACCURATE_ROUNDS = 20.0  # times the frames: each layer's error is measured by itself
+ACCURATE_ROUNDS = 20.0  # passes over the frames, because each layer's error is measured separately
 
 
 @dataclass(frozen=True)
 class Quantize(QuantizationOptions, Step):
-    """Weights and activations to 8 bits with NNCF, calibrated on the user's frames.
+    """Quantizes weights and activations to 8 bits with NNCF, calibrated on the user's frames.
 
-    With a ``max_drop``, what was found out about a layer is kept in the user's cache, and a killed run goes on there.
+    With a ``max_drop``, the figures found for each layer are cached, and an interrupted run continues from them.
     """
 
     kind: ClassVar[str] = "quantize"
@@ -34,14 +34,14 @@ class Quantize(QuantizationOptions, Step):
 
     @property
     def work(self) -> float:
-        return 0.8 if self.max_drop else 0.6  # with the former some layers go back to floats
+        return 0.8 if self.max_drop else 0.6  # with a max_drop, some layers are reverted to floats
 
     @property
-    def most_frames(self) -> int:
+    def max_frames(self) -> int:
         return self.frames + (self.checked_frames if self.max_drop else 0)
 
     @property
-    def looks_at_masks(self) -> bool:
+    def uses_masks(self) -> bool:
         return self.max_drop > 0
 
     def estimate_s(self, frames: int, source_s: float) -> float:
@@ -59,7 +59,7 @@ class Quantize(QuantizationOptions, Step):
         is_rgb = preprocessing.read_pixel_format(model) == "RGB" and len(shape) == 4 and shape[3] == 3
         if not is_rgb or shape.is_dynamic:
             raise InputError(
-                f"quantize: expected a graph of uint8 RGB (1, H, W, 3), found {shape}; let it take others after"
+                f"quantize: expected uint8 RGB input (1, H, W, 3), found {shape}; change the input after quantizing"
             )
         size = (shape[1].get_length(), shape[2].get_length())
         frames = context.pictures(self.frames, size)
@@ -76,16 +76,16 @@ class Quantize(QuantizationOptions, Step):
 
 
 class AccuracyControl:
-    """What NNCF's accuracy control asks: figures of compiled graphs on some frames, each found once and kept.
+    """The accuracy function for NNCF's accuracy control: figures of compiled graphs on some frames, cached on disk.
 
-    NNCF asks for hundreds of graphs, and keeps nothing when it is killed; it also asks for the same graph again when it
-    is started again. So each figure is kept on disk under what the graph computes.
+    NNCF evaluates hundreds of graphs and stores nothing itself. After a restart it evaluates the same graphs again.
+    Therefore each figure is stored under a fingerprint of what the graph computes.
     """
 
     def __init__(self, step: Quantize, source: Path, context: StepContext, size: tuple[int, int]) -> None:
         from danmatte_workbench.graph import surgery
 
-        samples = list(choose_checked(context.calibration, step.frames, step.checked_frames))
+        samples = list(choose_validation_frames(context.calibration, step.frames, step.checked_frames))
         float_graph = openvino.copy_answers(openvino.compile_file(source, openvino.F32))
         grid = surgery.read_grid(openvino.read(source))
         self.similarity = similarity.make_judge(samples, context.source.framing, size, grid, float_graph)
@@ -95,7 +95,7 @@ class AccuracyControl:
         self._means: list[float] = []
 
     def judge(self, compiled: Any, numbers: Sequence[int]) -> list[float]:
-        """The figures, from the journal where they are there; whole rounds are reported on stderr."""
+        """Return the figures, from the journal if it has them. Rounds over all frames are reported on stderr."""
         key = f"{openvino.compute_fingerprint(compiled)} {','.join(map(str, numbers))}"
         figures = self._journal.recall(key, lambda: self.similarity.judge(openvino.copy_answers(compiled), numbers))
         if len(numbers) == len(self.similarity.samples):
@@ -105,17 +105,18 @@ class AccuracyControl:
         return figures
 
     def describe(self) -> str:
-        """The last whole round in words."""
+        """Return the result of the last round over all frames, in words."""
         first, *others = self._means
         lost = 100 * (first - others[-1]) if others else 0.0
         truth = "labels" if self.similarity.has_labels else "the float graph's answers"
         back = max(0, len(others) - 1)
-        return f"{back} groups of layers back in f32: {lost:.2f} points lost of {self._limit:g}, by {truth}"
+        return f"{back} groups of layers back in f32: lost {lost:.2f} of {self._limit:g} points, by {truth}"
 
 
-def choose_checked(data: Dataset, calibrated: int, checked: int) -> Dataset:
-    """At most so many frames to check accuracy on, of all kinds alike: as far as there are any, none of those that
-    ``pick(calibrated)`` gives.
+def choose_validation_frames(data: Dataset, calibrated: int, checked: int) -> Dataset:
+    """Return at most ``checked`` frames to check accuracy on, spread evenly over the kinds.
+
+    Frames that ``pick(calibrated)`` returns are used only if there are too few others.
     """
     known = data.pick(calibrated)
     fresh = [name for name in data.pick(calibrated + checked).names if name not in set(known.names)]
@@ -123,7 +124,7 @@ def choose_checked(data: Dataset, calibrated: int, checked: int) -> Dataset:
 
 
 def compute_key(facts: list[Any], frames: Dataset) -> str:
-    """sha256 over everything that figures depend on: the facts, the frames and their masks."""
+    """Return the sha256 over everything that the figures depend on: the facts, the frames and their masks."""
     total = hashlib.sha256(json.dumps([*facts, frames.compute_digest()], sort_keys=True, default=list).encode())
     for sample in frames:
         total.update(b"" if sample.truth is None else sample.truth.tobytes())

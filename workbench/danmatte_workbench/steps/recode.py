@@ -1,4 +1,4 @@
-"""A graph's own 8 bits, kept and made fast."""
+"""Re-encoding of 8-bit weights that the source already has, for fast kernels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,13 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Recode(Step):
-    """Weights that the source itself has in 8 bits, with zero points, become signed bytes that 8-bit kernels take.
+    """Converts the source's own 8-bit weights with zero points to signed bytes, for which 8-bit kernels exist.
 
-    Activations keep the ranges that they have, so that nothing is calibrated. ``most`` is the greatest byte: 127, or 63
-    for CPUs whose 8-bit sums saturate. ``largest_error`` is what a layer's kernel may change by, squared, as a share of
-    its own square; layers that would change by more are left in floats.
+    Activations keep their ranges, so no calibration is needed.
+
+    most: the maximum byte: 127, or 63 for CPUs whose 8-bit sums saturate.
+    largest_error: the maximum squared change of a layer's kernel, as a share of its squared norm; layers that would
+        change by more stay in floats.
     """
 
     most: int = 127

@@ -1,4 +1,4 @@
-"""The source's resolution for a graph whose stride was doubled."""
+"""The source's output resolution for a graph whose stride was doubled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ from danmatte_workbench.steps.teaching import build_teacher
 
 @dataclass(frozen=True)
 class Refine(Step):
-    """Logits at the places between those that the coarser stride has, fitted to the source's on at most ``frames``.
+    """Adds the logits between those of the coarser stride, fitted to the source's on at most ``frames`` frames.
 
-    By logistic regression on what the graph computes anyway: a minute, where a distillation takes an hour. After
-    ``quantize`` that is what 8 bits compute, so their errors are fitted away with the rest.
+    The fit is a logistic regression on features that the graph computes anyway. It takes a minute; distillation takes
+    an hour. After ``quantize`` it uses the features of the 8-bit graph, so it also corrects some of their errors.
     """
 
     frames: int = 120
@@ -40,4 +40,4 @@ class Refine(Step):
             reshaping.reshape(teacher, size)
         pictures = context.pictures(self.frames, size)
         note = refine(model, teacher, pictures)
-        return openvino.save(model, target), f"{note}, by {len(pictures)} frames"
+        return openvino.save(model, target), f"{note}, on {len(pictures)} frames"

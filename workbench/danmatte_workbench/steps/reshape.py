@@ -1,4 +1,4 @@
-"""Another input size, 16:9 above all: a letterboxed square wastes 44 % of its work on a video frame."""
+"""Another input size, above all 16:9: with a square, letterboxed input, 44 % of the work on a video frame is wasted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Reshape(Step):
-    """The graph for pictures of ``height`` × ``width``: resizes, global poolings and the noted grid follow.
+    """Reshapes the graph for pictures of ``height`` × ``width``, with its resizes, global poolings and stored grid.
 
-    Sides of a multiple of the output stride and one more keep the places where the network was taught to look.
+    Sides of a multiple of the output stride plus one keep the sampling positions that the network was trained with.
     """
 
     height: int
@@ -35,4 +35,4 @@ class Reshape(Step):
 
         model = openvino.read(source)
         before = reshaping.reshape(model, (self.height, self.width))
-        return openvino.save(model, target), f"{before[1]}×{before[0]} is {self.width}×{self.height}"
+        return openvino.save(model, target), f"{before[1]}×{before[0]} became {self.width}×{self.height}"

@@ -1,4 +1,4 @@
-"""The same pictures in fewer pixels: the cheapest work is that which isn't done."""
+"""A smaller input, which makes all layers cheaper."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Shrink(Step):
-    """The graph for pictures of about a ``share`` of its height and width, even where they were even.
+    """Reshapes the graph for pictures of about ``share`` of its height and width, also if the size was fixed.
 
-    Work falls with the square of it, and what is small in the picture gets lost first: which share is best depends on
-    the pictures, so it is tried.
+    Work decreases with the square of ``share``. Small objects are lost first. The best share depends on the pictures,
+    so it has to be tried.
     """
 
     share: float
@@ -39,4 +39,4 @@ class Shrink(Step):
         if not (size[0] < before[0] and size[1] < before[1]):
             raise InputError(f"shrink: {before[1]}×{before[0]} is too small for a share of {self.share:g}")
         reshaping.reshape(model, size)
-        return openvino.save(model, target), f"{before[1]}×{before[0]} is {size[1]}×{size[0]}"
+        return openvino.save(model, target), f"{before[1]}×{before[0]} became {size[1]}×{size[0]}"

@@ -13,9 +13,10 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Soften(Step):
-    """The logits behind the head times ``sharpness``, so that enlarged outlines lie where the logits change sign.
+    """Multiplies the logits before the head's sigmoid by ``sharpness``, so that enlarged outlines follow the logits.
 
-    Probabilities next to 0 and 1 put an outline half-way between two places, whatever the logits there are.
+    With probabilities close to 0 and 1, an enlarged outline is half-way between two places, whatever the logits are.
+    After softening it is where the logits change their sign.
     """
 
     sharpness: float
@@ -24,7 +25,7 @@ class Soften(Step):
 
     def __post_init__(self) -> None:
         if isinstance(self.sharpness, bool) or not 0 < self.sharpness <= 1:
-            raise InputError(f"soften: sharpness: expected a number above 0, 1 at most, found {self.sharpness!r}")
+            raise InputError(f"soften: sharpness: expected a number above 0 and up to 1, found {self.sharpness!r}")
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         model = openvino.read(source)

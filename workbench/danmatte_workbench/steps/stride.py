@@ -13,9 +13,10 @@ from danmatte_workbench.steps.base import Step, StepContext
 
 @dataclass(frozen=True)
 class Stride(Step):
-    """Half the output stride that was lost to dilation back: 8 to 16, at half the work.
+    """Doubles the output stride, from 8 to 16, by undoing dilation; this halves the work.
 
-    The public DeepLab graphs were trained at 16 and exported at 8. A graph at ``trained_at`` already is refused.
+    The public DeepLab graphs were trained at 16 and exported at 8. A graph that is already at ``trained_at`` is
+    refused.
     """
 
     trained_at: int = 16
@@ -25,12 +26,12 @@ class Stride(Step):
 
     @property
     def work(self) -> float:
-        return 0.45  # half of the layers have a quarter of their places, the others keep theirs
+        return 0.45  # about half of the layers have a quarter of their places, and the others are unchanged
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         model = openvino.read(source)
         stride = surgery.compute_output_stride(model)
         if stride >= self.trained_at:
-            raise InputError(f"its output stride is {stride} already")
+            raise InputError(f"stride: expected an output stride below {self.trained_at}, found {stride}")
         old, new = surgery.double_stride(model)
-        return openvino.save(model, target), f"features {old[0]}×{old[1]} are {new[0]}×{new[1]} now"
+        return openvino.save(model, target), f"features {old[0]}×{old[1]} became {new[0]}×{new[1]}"

@@ -1,4 +1,4 @@
-"""A smaller graph in the source's place."""
+"""A smaller graph in place of the source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from danmatte_workbench.steps.base import Step, StepContext, make_step
 
 @dataclass(frozen=True)
 class TakeStudent(Step):
-    """The graph that was trained to stand for the source, cut, with its head replaced, and taking uint8 pixels.
+    """Takes the student: the smaller graph trained to replace the source, cut, with a new head and uint8 input.
 
-    ``digest`` is its file's, so that a version tells which one it came from. Sources without a student have an empty
-    one, and recipes with this step aren't for them.
+    ``digest`` is that of the student's file, which records the graph that a version was made from. It is empty for a
+    source without a student; recipes with this step are then left out.
     """
 
     digest: str
@@ -25,12 +25,12 @@ class TakeStudent(Step):
 
     @property
     def work(self) -> float:
-        return 0.4  # it was made to be smaller; by how much, its graph alone tells
+        return 0.4  # a guess; the real share depends on the student's graph
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         student = context.source.student
         if not self.digest or student.digest != self.digest:
-            raise InputError("student: the model has no such student; its model.toml names one under [student]")
+            raise InputError(f"student: the model.toml has no [student] whose graph has the digest {self.digest!r}")
         path, size = student.path, student.size
         cut: dict[str, Any] = {"shape": (1, *size, 3)}
         for kind, fields in (("cut", cut), ("head", {}), ("preprocess", {})):

@@ -1,4 +1,4 @@
-"""What steps that learn from the source have in common: the teacher, the pieces, the state, and the time they take."""
+"""Shared code of the steps that train on the source's outputs: teacher, crops, checkpoint and time estimate."""
 
 import hashlib
 import json
@@ -10,14 +10,15 @@ from danmatte_workbench.artifact import digest, list_graph_files
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext, make_step
 
-LESSON = 1.5  # inferences of the source that teaching a piece of a frame's size takes
-STRIDE = 32  # pieces have sides of a multiple of it and one more
+LESSON = 1.5  # time of training on a crop as large as a frame, in inferences of the source
+STRIDE = 32  # the sides of crops are a multiple of it plus one
 
 
 def build_teacher(context: StepContext) -> Any:
-    """The source itself, as far as the person's probability at its logits, for uint8 pictures of its own size.
+    """Return the source as an OpenVINO graph with uint8 input of its own size.
 
-    It is an OpenVINO graph; steps import no library to say so.
+    Its output is the person's probability at the logits' resolution. The return type is Any because steps don't import
+    OpenVINO.
     """
     path = context.source.path
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
@@ -28,23 +29,26 @@ def build_teacher(context: StepContext) -> Any:
 
 
 def estimate_teaching_s(step: Step, frames: int, source_s: float) -> float:
-    """Seconds that the lessons of a step should take, as `Step.estimate_s` has them."""
+    """Return an estimate of a step's training time in seconds, as `Step.estimate_s` does."""
     fields = step.fields
     pieces = fields["lessons"] * fields["batch"] * fields["share"] ** 2
-    return float(30.0 + (min(frames, step.most_frames) + LESSON * pieces) * source_s)
+    return float(30.0 + (min(frames, step.max_frames) + LESSON * pieces) * source_s)
 
 
 def find_checkpoint(step: Step, source: Path, context: StepContext) -> Path | None:
-    """Where the state of the step's training is kept: under all that it depends on. None where nothing is kept."""
+    """Return the path of the step's training state, which is named by everything that it depends on.
+
+    Returns None if nothing is to be stored.
+    """
     if context.unfinished is None:
         return None
     fields = json.dumps([step.kind, step.revision, step.fields], sort_keys=True)
-    frames = context.calibration.pick(step.fields["frames"]).compute_digest(masks=step.looks_at_masks)
+    frames = context.calibration.pick(step.fields["frames"]).compute_digest(masks=step.uses_masks)
     facts = [digest(*list_graph_files(source)), context.source.digest, frames, fields]
     return context.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
 
 
 def scale_pieces(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """A ``share`` of the height and width, such that strides divide it evenly."""
+    """Return the size of crops: a ``share`` of height and width, rounded so that strides divide it evenly."""
     height, width = (max(1, round((side - 1) * share / STRIDE)) * STRIDE + 1 for side in size)
     return height, width
