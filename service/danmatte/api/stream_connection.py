@@ -109,9 +109,8 @@ class Connection:
         ending = None
         while not ending:
             try:
-                async with asyncio.timeout(
-                    self._limits.idle_s
-                ):  # the timeout of `receive` would restart with every pong
+                # Not the timeout of `receive`, because that restarts with every pong.
+                async with asyncio.timeout(self._limits.idle_s):
                     message = await self._socket.receive()
                 ending = self._put(message)
                 note_use()

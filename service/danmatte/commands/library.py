@@ -104,9 +104,8 @@ def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Libra
     chosen: dict[str, Any] = {key: options[key] for key in limits if key in options}
     if "format" in options:
         chosen["suffix"] = f".{options['format'].removeprefix('.')}"
-    models = options.get(
-        "models", Settings().models_folder
-    ).absolute()  # the nodes of a cluster have other working directories
+    # The paths are absolute, because the nodes of a cluster have other working directories.
+    models = options.get("models", Settings().models_folder).absolute()
     source, target = (place if "://" in place else str(Path(place).absolute()) for place in (source, target))
     if options.get("assess"):
         chosen["judging"] = Judging.choose(models)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_track(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command and its flags."""
+    """Add the command and its flags."""
     command = add(
         "track",
         run_track,
@@ -72,7 +72,7 @@ def add_track(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def add_convert(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command and its flags."""
+    """Add the command and its flags."""
     command = add(
         "convert",
         run_convert,

@@ -54,12 +54,8 @@ async def _accept(listener: socket, server: web.Server, tls: ssl.SSLContext | No
                 greetings.add(greeting)
                 greeting.add_done_callback(greetings.discard)
                 run += 1
-        except (
-            BlockingIOError,
-            InterruptedError,
-            ConnectionAbortedError,
-        ):  # another worker accepted it, or it was closed
-            continue
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            continue  # another worker accepted the connection, or it was closed
         except OSError as error:
             log.error("can't accept connections: %s", error)
             await asyncio.sleep(_EXHAUSTED_S)

@@ -65,8 +65,7 @@ class BackgroundWriter(Generic[Line]):
                 item.set()
                 continue
             try:
-                os.write(
-                    self._descriptor, self._encode(item) + b"\n"
-                )  # in one call, so that lines of several workers don't mix
+                # In one call, so that lines of several workers don't mix.
+                os.write(self._descriptor, self._encode(item) + b"\n")
             except (OSError, ValueError):  # the reader has closed the stream, or the line can't be encoded
                 self._on_drop()

@@ -58,7 +58,10 @@ class Timing:
             self.note_version(part.model, part.version, part.region)
 
     def note_version(self, model: str, version: int, region: str = "") -> None:
-        """Set the model, version and region of the response; only the first call has an effect."""
+        """Set the model, version and region of the response.
+
+        Only the first call with a model has an effect, so that of several parts, the first one's model is recorded.
+        """
         if not self.model:
             self.model, self.version, self.region = model, version, region
 

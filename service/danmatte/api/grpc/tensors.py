@@ -13,7 +13,7 @@ from danmatte.engine import Served
 from danmatte.errors import TensorError, brief
 from danmatte.inference.tensors import BYTES, InferRequest, Tensor
 
-# Unpacking the numbers of a message takes time for each number. Up to this many, it is faster than starting a thread.
+# Unpacking the numbers of a message takes time for each number. Up to this many, it is faster than waking a thread.
 _FEW: Final = 2**12
 # The field of `contents` that has the numbers of each datatype.
 _FIELDS: Final = {

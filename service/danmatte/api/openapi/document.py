@@ -26,9 +26,8 @@ def build_document(models: Sequence[str] = ()) -> dict[str, Any]:
             "description": _ABOUT,
             "license": {"name": "Apache-2.0"},
         },
-        "servers": [
-            {"url": "./"}
-        ],  # relative to this document, so that it works behind a proxy that adds a path prefix
+        # relative to this document, so that it works behind a proxy that adds a path prefix
+        "servers": [{"url": "./"}],
         "tags": [{"name": name, "description": description} for name, description in tags.items()],
         "paths": paths,
         "components": {

@@ -41,7 +41,7 @@ _LENGTH: Final[dict[str, Any]] = {
     "schema": {"type": "integer", "minimum": 0},
     "description": "length of the JSON before the binary tensors; 0 for a body that consists of the raw input only",
 }
-# Up to this size, parsing JSON is faster than starting a thread for it.
+# Up to this size, parsing JSON is faster than waking a thread for it.
 _SMALL_BYTES = 2**14
 
 
