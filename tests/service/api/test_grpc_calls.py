@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from danmatte.api.grpc.messages import message
 from danmatte.api.grpc.services.health import WATCHERS
+from danmatte.inference.admission import Place
 from tests.service.api.test_grpc import PICTURE, Connect, Side, connect, infer
 from tests.service.test_app import until
 
@@ -98,6 +99,28 @@ async def test_streams_are_so_many(connect: Connect) -> None:
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     await first.done_writing()
     assert await first.read() is grpc.aio.EOF
+
+
+async def test_a_stream_releases_the_bytes_that_it_held(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"hold": list[int](), "release": list[int]()}
+
+    def record(name: str) -> None:
+        method = getattr(Place, name)
+
+        def recorded(place: Place, count: int) -> None:
+            if place.long_lived:
+                counts[name].append(count)
+            method(place, count)
+
+        monkeypatch.setattr(Place, name, recorded)
+
+    record("hold")
+    record("release")
+    side = await connect()
+    stream = side.stream([infer(), infer(shape=[7]), infer()])
+    assert [bool(answer.error_message) async for answer in stream] == [False, True, False]
+    assert len(counts["hold"]) == 2
+    assert sorted(counts["hold"]) == sorted(counts["release"])
 
 
 async def test_an_idle_stream_is_ended_and_what_it_asked_is_answered(connect: Connect) -> None:

@@ -121,25 +121,30 @@ class InferenceService(Service):
             ):
                 async for answer in answers:
                     yield answer
-                    connection.release(answer.ByteSize())
+                    if not answer.error_message:
+                        connection.release(answer.ByteSize())
         if reader.why:
             raise reader.why
 
     async def _answer_streamed(self, stream: CallContext, connection: Request, request: Any) -> Any:
-        """Return the response to one request; its bytes count as held by the stream until it is sent."""
+        """Return the response to one request.
+
+        The bytes of a successful response count as held by the stream until it is sent; errors are too small to count.
+        """
         try:
             with self._parts.calls.observe(stream.branch("request")) as call:
                 async with self._requests.open(call.caller) as held:
                     call.traffic = Traffic(request.ByteSize())
                     held.hold(call.traffic.received)
                     answer = await self.model_infer(request, call, held)
+                streamed = inference("ModelStreamInferResponse")(infer_response=answer)
                 call.traffic = call.traffic._replace(sent=answer.ByteSize())
-                connection.hold(call.traffic.sent)
+                connection.hold(streamed.ByteSize())
+                return streamed
         except ServiceError as error:
             # The id tells the client which request failed.
             failed = {"id": request.id, "model_name": request.model_name}
             return inference("ModelStreamInferResponse")(error_message=str(error), infer_response=failed)
-        return inference("ModelStreamInferResponse")(infer_response=answer)
 
 
 def _select(request: Any) -> VersionSelector:
