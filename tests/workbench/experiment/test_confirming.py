@@ -224,7 +224,7 @@ def test_what_runs_the_same_graph_otherwise_is_measured_once_a_fold() -> None:
     (entered,) = enter(known, division, Budget(90.0), {"a": 90})
     known.asked.clear()
     referee = Referee(division, Budget(90.0), "throughput", known)
-    referee.confirm([entered, replace(entered, name="a, run otherwise")])
+    referee.confirm([entered, replace(entered, name="a, other configuration")])
     assert len(known.asked) == 2 * len(division.folds)  # on the other folds, and on the fold itself
 
 

@@ -27,7 +27,7 @@ class Measure(Protocol):
     ) -> Accuracy:
         """Measure the accuracy. Raises WorkbenchError if the frames don't suffice.
 
-        level: of instruction sets; this CPU's own, if empty. anew: whether the interval has to cover the loss on as
+        level: instruction set level; this CPU's own, if empty. anew: whether the interval has to cover the loss on as
         many new frames, instead of the mean loss.
         """
 
@@ -153,10 +153,10 @@ class Referee:
 
 
 def describe_doubt(trial: Trial, budget: Budget, frames: Dataset) -> str:
-    """Return a warning if even the source's own graph in float32 exceeds the budget's limit; otherwise an empty string.
+    """Return a warning if even the source's own graph in float32 exceeds the limit, or if the frames are too few.
 
-    Raises BudgetError if its whole interval is above the limit, because other trials lose more and would only take
-    time.
+    Returns an empty string if there is nothing to warn of. Raises BudgetError if its whole interval is above the limit,
+    because other trials lose more and would only take time.
     """
     if not trial.recipe.exact or trial.configuration.precision != "f32" or not trial.canvas:
         return ""
