@@ -53,14 +53,14 @@ class Estimate(Struct, frozen=True):
         lines = [f"{self.units} units, {self.size_bytes / 2**20:.1f} MiB of video; finished before: {self.kept}"]
         if self.looked_at:
             words = f"left: about {format_time(self.video_s)} of video, at most {self.masks} masks"
-            lines.append(f"{words} (by a look at {self.looked_at} videos)")
+            lines.append(f"{words} (estimated from {self.looked_at} videos)")
         if self.core_s is not None:
             cores = count_cores()
-            rate = f"{self.per_core_s:.0f} masks a second and core, posted as {self.frame}"
+            rate = f"{self.per_core_s:.0f} masks per second and core, posted as {self.frame}"
             lines.append(f"at most about {format_time(self.core_s)} of one core ({rate})")
             lines.append(f"on the {cores} cores of this machine {format_time(self.core_s / cores)}")
         elif self.looked_at:
-            lines.append("no estimate of time and cores: --capacity takes what `danmatte measure` wrote")
+            lines.append("no estimate of time and cores: use --capacity with the file that `danmatte measure` wrote")
         return "\n".join(lines)
 
 

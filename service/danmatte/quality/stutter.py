@@ -1,4 +1,4 @@
-"""Frozen and dropped frames, found by each frame's difference to the one before: on average, and in its worst block."""
+"""Frozen and dropped frames, found by each frame's difference from the previous one: on average and in one block."""
 
 from dataclasses import dataclass
 
@@ -40,8 +40,8 @@ def find_stutter(
 ) -> Stutter:
     """Return the frozen and dropped spans of a video, or of a part of it.
 
-    `changes` are mean differences in grey levels to the frame before, `blocks` those in the block that changes most;
-    both are NaN if there is no frame to compare with, as after a cut.
+    `changes` are mean differences in grey levels from the previous frame, `blocks` those in the block that changes
+    most; both are NaN if there is no frame to compare with, as after a cut.
 
     Dropped are repeated frames among moving ones, and gaps between times; regular repeats don't count, because the film
     was made so. Frozen is a picture that stops abruptly and either stands for long and then jumps, or never moves

@@ -46,10 +46,10 @@ class Sample:
 
 @dataclass
 class Observations:
-    """Observations of a video: each frame's time, shot and difference to the one before, samples, and people by second.
+    """Observations of a video: each frame's time, shot and difference from the previous one; also samples, and people.
 
     `changes` are the mean differences in grey levels, `blocks` those of the block that changes most, `areas` the shares
-    of the frame that differ. These three are NaN for the first frame of a scene.
+    of the frame that differ. These three are NaN for the first frame of a scene. `people` are by second.
     """
 
     times_ms: list[int] = field(default_factory=list)

@@ -129,7 +129,7 @@ class FailedTrack(TrackSummary, frozen=True):
 
 
 class FinishedTrack(TrackSummary, frozen=True):
-    """A track that was made, with `masks` masks up to `until_ms`; `held_share` of them repeat the mask before.
+    """A track that was made, with `masks` masks up to `until_ms`; `held_share` of them repeat the previous mask.
 
     The network ran on `inferred` frames, and twice on `looked_closer` of them. `broken` says which frames were lost.
     `frames_before_start` counts frames without a mask because players start after them. `resumed_after_ms` is the last
@@ -284,7 +284,7 @@ def list_videos(given: Sequence[Path]) -> list[Path]:
         videos = [file for file in files if is_video_name(file.name) and os.path.normpath(file) not in segments]
         found += videos if path.is_dir() else [path]
     if not found:
-        raise InvalidParameterError(f"videos: expected some in {', '.join(map(str, given))}, received none")
+        raise InvalidParameterError(f"videos: expected at least one in {', '.join(map(str, given))}, received none")
     return found
 
 

@@ -101,7 +101,7 @@ class _VideoInference:
             return None
         if self._refiner is None or selected.detail is None:
             return asyncio.create_task(self._infer_once(selected.picture))
-        # Each frame waits for the survey of the frame before, but not for that frame's second pass.
+        # Each frame waits for the survey of the previous frame, but not for that frame's second pass.
         survey = asyncio.create_task(self._survey_frame(selected, self._survey, self._refiner))
         self._survey = survey
         return asyncio.create_task(self._refine(selected.detail, survey, self._refiner))
@@ -129,7 +129,8 @@ async def _feed(coming: Iterator[SelectedFrame], queue: _Queue, decoder: Executo
     try:
         while selected := await loop.run_in_executor(decoder, next, coming, None):
             inferring = inference.start(selected)
-            await queue.put((replace(selected, detail=None), inferring))  # the detail is large and no longer needed
+            # Queued without the detail, which is large and needed only by the inference.
+            await queue.put((replace(selected, detail=None), inferring))
     except Exception:
         await queue.put(None)
         raise

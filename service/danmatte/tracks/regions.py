@@ -25,7 +25,7 @@ class RegionUnion:
             grids.append(port.grid)
         self.grid = grids[0]
         if any(grid != self.grid for grid in grids):
-            raise InvalidParameterError(f"region: expected maps of one grid, received {', '.join(names)}")
+            raise InvalidParameterError(f"region: expected regions with the same grid, received {', '.join(names)}")
 
     def select(self, outputs: Arrays) -> Probabilities:
         """Return the map, (h, w), of the graph's outputs, rescaled so that each region's own threshold becomes 0.5."""

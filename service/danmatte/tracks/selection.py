@@ -39,10 +39,12 @@ class TrackPlan:
     """The parameters of one video's track.
 
     Masks have this `size`, and there are at most `fps` per second; without a `stabiliser` they are the network's
-    masks, unchanged. A frame is held, which means that it reuses the mask before, if it differs from the last inferred
-    frame by less than `still` grey levels on average and less than `still_block` in the worst block, and if that frame
-    is less than `hold_ms` older. `refine` enables the second pass. `regions` are combined in one mask; empty for the
-    model's default. Only the frames in `span` get masks.
+    masks, unchanged.
+
+    A frame is held, which means that it reuses the previous mask, if it differs from the last inferred frame by less
+    than `still` grey levels on average and less than `still_block` in the worst block, and if that frame is less than
+    `hold_ms` older. `refine` enables the second pass. `regions` are combined in one mask; empty for the model's
+    default. Only the frames in `span` get masks.
     """
 
     # With these limits half of a street scene's masks are reused, at an IoU of 0.99 with masks inferred every frame.
@@ -65,7 +67,7 @@ class TrackPlan:
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """A frame that gets a mask; `picture` is the graph's input, or None to reuse the mask before.
+    """A frame that gets a mask; `picture` is the graph's input, or None to reuse the previous mask.
 
     `detail` is the frame at the size that a `Refiner` needs; None without a second pass.
     """
@@ -146,9 +148,9 @@ def limit_rate(frames: Iterator[DecodedFrame], fps: float) -> Iterator[DecodedFr
 
 
 class StillnessDetector:
-    """A detector of frames that can reuse the mask before.
+    """A detector of frames that can reuse the previous mask.
 
-    Each is compared with the frame that the mask was made for, not with the frame before: small changes add up.
+    Each is compared with the frame that the mask was made for, not with the previous frame: small changes add up.
     """
 
     def __init__(self, plan: TrackPlan) -> None:
@@ -157,7 +159,7 @@ class StillnessDetector:
         self._seen_ms = 0
 
     def step(self, grey: Pixels, pts_ms: int, *, cut: bool) -> bool:
-        """Return whether the frame reuses the mask before; if not, it becomes the frame to compare with."""
+        """Return whether the frame reuses the previous mask; if not, it becomes the frame to compare with."""
         if self._seen is not None and not cut and pts_ms - self._seen_ms < self._plan.hold_ms:
             whole, block = measure_change(self._seen, grey)
             if whole < self._plan.still and block < self._plan.still_block:

@@ -67,7 +67,7 @@ def find_moved(before: Survey | None, frame: FrameAnalysis) -> Bits | None:
 async def survey_frame(
     frame: FrameAnalysis, picture: Pixels, before: Survey | None, infer: Infer, refiner: Refiner
 ) -> Survey:
-    """Return the survey for a frame: the one before if it is still valid, otherwise a new first pass."""
+    """Return the survey for a frame: the previous one if it is still valid, otherwise a new first pass."""
     if before is not None and before.serves(frame):
         return before.grow_older()
     values = await infer(picture)

@@ -87,7 +87,7 @@ class Entry:
     """One mask of a track, shown from `pts_ms` until the next entry.
 
     `mask` is (H, W) bool, true where a person is; it must not be modified afterwards. `keyframe`: the network ran on
-    this frame. `cut`: the frame begins a scene. `held`: the mask of the frame before was reused. `coverage` is the
+    this frame. `cut`: the frame begins a scene. `held`: the mask of the previous frame was reused. `coverage` is the
     person's share of the frame, 0 to 1.
     """
 

@@ -52,7 +52,7 @@ class TrackWriter:
         return self._store.segments[-1].last_ms if self._store.segments else None
 
     def add(self, entry: Entry) -> None:
-        """Add the next entry, which must be later than the one before."""
+        """Add the next entry, which must be later than the previous one."""
         last = self.last_pts_ms
         if last is not None and entry.pts_ms <= last:
             raise TrackError(f"{self.path}: pts: expected more than {last} ms, received {entry.pts_ms}")
@@ -160,7 +160,7 @@ def convert_track(source: Path, target: Path) -> int:
     """
     with TrackReader(source) as reader:
         if target.exists() and target.samefile(source):
-            raise TrackError(f"{target}: expected another file than the one being read")
+            raise TrackError(f"{target}: expected a file other than the one being read")
         facts = source.stat()
         job = f"{source.resolve()} {facts.st_size} {facts.st_mtime_ns}"
         with TrackWriter(target, reader.header, job=job) as writer:

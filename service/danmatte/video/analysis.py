@@ -45,9 +45,9 @@ class FrameAnalyzer:
     ) -> FrameAnalysis:
         """Return the analysis of the next frame, (H, W) uint8.
 
-        A `held` frame reuses the mask before. `colours`, (H, W, 3), have the channels in any order; without them edges
-        are found in the brightness only. `cut` says whether a scene begins; None detects it. Raises ValueError for a
-        held frame that is the first one or follows a cut.
+        A `held` frame reuses the previous mask. `colours`, (H, W, 3), have the channels in any order; without them
+        edges are found in the brightness only. `cut` says whether a scene begins; None detects it. Raises ValueError
+        for a held frame that is the first one or begins a scene.
         """
         cut = self._cuts.step(grey) if cut is None else cut
         if held:

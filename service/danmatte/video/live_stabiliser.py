@@ -20,7 +20,7 @@ _TO_GREY = {"RGB": cv2.COLOR_RGB2GRAY, "BGR": cv2.COLOR_BGR2GRAY}
 class LiveStabiliser:
     """A stabiliser of one live video's masks, at any frame rate. Several maps of a frame are stabilised separately.
 
-    It starts anew with a frame that isn't later than the last one, is more than a second later, or has another size.
+    It is reset by a frame that isn't later than the last one, is more than a second later, or has another size.
     """
 
     def __init__(self) -> None:

@@ -77,7 +77,7 @@ class CutDetector:
         self._age += 1
         if last is None or not is_cut(last, grey):
             return False
-        # If the scene before is back within some frames, the frames between were a flash or a short insert.
+        # If the previous scene is back within some frames, the frames between were a flash or a short insert.
         flashed = self._before is not None and self._age <= _FLASH_FRAMES and not is_cut(self._before, grey)
         self._before, self._age = last, 0
         return not flashed

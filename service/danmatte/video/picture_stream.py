@@ -84,7 +84,7 @@ def check_target(source: str, target: str) -> None:
     """Raise TrackError if source and target are the same file, which would be overwritten while it is read."""
     given, wanted = Path(locate(source)), Path(locate(target))
     if wanted.is_file() and given.is_file() and wanted.samefile(given):
-        raise TrackError(f"{target}: expected another file than the one being read")
+        raise TrackError(f"{target}: expected a file other than the one being read")
 
 
 def choose_pictures(container: InputContainer, name: object) -> VideoStream:

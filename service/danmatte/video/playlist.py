@@ -43,7 +43,7 @@ class Section:
     """A section of a playlist; its parts, joined, are one stream.
 
     `zero_s` is the time in the stream at which the playlist's clock is 0. It is None for HLS, where each section starts
-    at the end of the one before. `date_ms` is when the section was recorded, in ms since 1970, if the playlist says so.
+    at the end of the previous one. `date_ms` is when its first frame was recorded, in ms since 1970, None if unknown.
     """
 
     parts: tuple[Part, ...]
@@ -153,7 +153,7 @@ def _read_hls(path: Path) -> Iterator[Section]:
 
 
 def _cut(path: Path, byte_range: str | None, follows: int) -> Part:
-    """Return the part of a file for a byte range, `length@offset`; the default offset is the end of the part before."""
+    """Return the part of a file for a byte range, `length@offset`; the default offset is `follows`."""
     if not byte_range:
         return Part(path)
     length, _, offset = byte_range.partition("@")

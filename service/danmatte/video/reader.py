@@ -58,10 +58,10 @@ class Video:
     time.
 
     `bad_packets` counts the packets that couldn't be decoded so far. After all frames were read, `broken` says which
-    frames were lost, `dropped` counts frames that weren't later than the one before, `before_start` counts those before
-    0 ms, which no player shows, and `ended_ms` is the end of the last one. `sections` are each section of a playlist:
-    its start in ms, and the stream's own time there. `note_frame` is called for every decoded frame, also for frames
-    that are skipped on the way to a later one.
+    frames were lost, `dropped` counts frames that weren't later than the previous one, `before_start` counts those
+    before 0 ms, which no player shows, and `ended_ms` is the end of the last one. `sections` contains each section of a
+    playlist: its start in ms, and the stream's own time there. `note_frame` is called for every decoded frame, also for
+    frames that are skipped on the way to a later one.
     """
 
     def __init__(self, path: PurePath, clock: ClockName = "media", file: BinaryIO | None = None) -> None:

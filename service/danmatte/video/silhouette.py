@@ -67,7 +67,7 @@ def clean(
 ) -> tuple[Probabilities, float]:
     """Return `alpha` without specks and small holes, and the tallest island's share of the picture's height.
 
-    An island that existed in the frame before is kept down to half the size. A larger hole is filled only if a
+    An island that existed in the previous frame is kept down to half the size. A larger hole is filled only if a
     neighbouring frame that looks the same there has none; otherwise it is a real gap, as between an arm and the body.
     Returns the same array if nothing changes.
     """

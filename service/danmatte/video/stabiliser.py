@@ -48,7 +48,7 @@ class StabiliserOptions:
 class StableMask:
     """A frame's stabilised mask: `alpha` is (H, W) float32 in [0, 1] and must not be modified.
 
-    `cut` says whether the frame begins a scene, `held` whether it reuses the mask of the frame before.
+    `cut` says whether the frame begins a scene, `held` whether it reuses the mask of the previous frame.
     """
 
     pts_ms: int
@@ -87,7 +87,7 @@ class Stabiliser:
     ) -> list[StableMask]:
         """Analyze the next frame, as `FrameAnalyzer.analyze` does, and add it; return the masks that are ready.
 
-        `values` are its probabilities, (H, W) float32, or None to reuse the mask of the frame before.
+        `values` are its probabilities, (H, W) float32, or None to reuse the mask of the previous frame.
         """
         frame = self._analyzer.analyze(grey, pts_ms, colours=colours, cut=cut, held=values is None)
         return self.take(frame, values)
@@ -112,7 +112,7 @@ class Stabiliser:
         frame, values = self._window.popleft()
         if values is not None and frame.guide is not None:
             self._shown = self._compute_mask(frame, values, frame.guide)
-        assert self._shown is not None  # the analysis raises for a held frame without a mask before it
+        assert self._shown is not None  # the analysis raises for a held frame without a previous mask
         return StableMask(frame.pts_ms, self._shown, frame.cut, values is None)
 
     def _compute_mask(self, frame: FrameAnalysis, values: Probabilities, guide: EdgeGuide) -> Probabilities:
@@ -135,7 +135,7 @@ class Stabiliser:
     def _add_past(
         self, here: FrameAnalysis, total: Probabilities, weight: Probabilities, lingering: Probabilities
     ) -> Carried | None:
-        """Add the average of the frame before and the hysteresis of its mask, in place; return that mask, warped."""
+        """Add the average of the previous frame and the hysteresis of its mask, in place; return that mask, warped."""
         if self._past is None or here.back is None:
             return None
         before, blend, alpha = self._past

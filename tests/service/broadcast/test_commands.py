@@ -198,7 +198,7 @@ def test_a_stream_is_not_written_over_itself(
     link.symlink_to(video)
     for target in (video, link):
         assert cli.main(["live", str(video), str(target), "--models", str(models)]) == 2
-        assert f"{target}: expected another file than the one being read" in capsys.readouterr().err
+        assert f"{target}: expected a file other than the one being read" in capsys.readouterr().err
         assert video.read_bytes() == content
 
 

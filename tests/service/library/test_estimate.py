@@ -37,7 +37,7 @@ def test_masks_are_counted_by_the_videos_length_and_their_own_rate(library: Libr
     assert found.video_s == pytest.approx(4.8, abs=0.1)
     assert found.masks == pytest.approx(120, abs=2)
     assert found.core_s is None
-    assert "no estimate of time and cores: --capacity" in found.describe()
+    assert "no estimate of time and cores: use --capacity" in found.describe()
 
 
 def test_masks_are_counted_by_the_rate_that_is_asked_for(tmp_path: Path, toy_manifest: Manifest) -> None:
@@ -54,7 +54,7 @@ def test_cores_are_those_of_the_measured_frames_that_are_nearest_in_size(
     assert found.frame == "nv12:640x360"
     assert found.per_core_s == pytest.approx(2 * capacity.model_worker(2).per_s / 2, rel=0.01)
     assert found.core_s == pytest.approx(found.masks / found.per_core_s)
-    assert "masks a second and core, posted as nv12:640x360" in found.describe()
+    assert "masks per second and core, posted as nv12:640x360" in found.describe()
 
 
 def test_what_is_finished_is_not_left(library: Library, toy_manifest: Manifest) -> None:
@@ -117,7 +117,7 @@ def test_an_estimate_is_told_in_words_and_as_json(
     assert cli.main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("2 units, ")
-    assert lines[1] == "left: about 5 s of video, at most 120 masks (by a look at 2 videos)"
+    assert lines[1] == "left: about 5 s of video, at most 120 masks (estimated from 2 videos)"
     assert lines[2].startswith("at most about 1 s of one core (")
     assert lines[3].startswith("on the ")
     assert cli.main([*words, "--json", "-"]) == 0
@@ -133,4 +133,4 @@ def test_a_capacity_that_is_none_is_said(
     (tmp_path / "capacity.json").write_text("{}")
     words = ["library", library.source, library.target, "--models", str(models), "--dry-run"]
     assert cli.main([*words, "--capacity", str(tmp_path / "capacity.json")]) == 2
-    assert "expected what `danmatte measure` writes" in capsys.readouterr().err
+    assert "expected a file of `danmatte measure`" in capsys.readouterr().err

@@ -47,5 +47,5 @@ def test_maps_that_lie_differently_are_refused() -> None:
     other["channels"] = [{"region": "text", "threshold": 0.5}]
     other["grid"] = {key: value * 2 for key, value in other["grid"].items()}
     facts["outputs"].append(other)
-    with pytest.raises(InvalidParameterError, match="expected maps of one grid"):
+    with pytest.raises(InvalidParameterError, match="expected regions with the same grid"):
         RegionUnion(msgspec.convert(facts, Manifest), ("person", "text"))
