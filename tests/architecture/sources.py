@@ -1,4 +1,4 @@
-"""The packages' sources, read but never imported."""
+"""Sources of the packages, which are read but not imported."""
 
 import ast
 import subprocess
@@ -37,7 +37,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name, dotted and whole; `relative` if it was written with leading dots."""
+    """One imported name, dotted and complete; `relative` if it was written with leading dots."""
 
     name: str
     line: int
@@ -46,7 +46,7 @@ class Import:
 
 @cache
 def modules() -> tuple[Module, ...]:
-    """Every module of both packages; an empty package is an error, or tests would pass without sources."""
+    """Return every module of both packages; fails for an empty package, because tests would pass without sources."""
     found = [module for package in PACKAGES for module in read_package(package)]
     empty = set(PACKAGES) - {module.package for module in found}
     assert not empty, f"no modules found in {', '.join(sorted(empty))}"
@@ -54,7 +54,7 @@ def modules() -> tuple[Module, ...]:
 
 
 def read_package(package: str) -> Iterator[Module]:
-    """The modules of one package, in order of path."""
+    """Yield the modules of one package in order of path."""
     root = ROOT / ROOTS[package]
     for path in sorted(root.rglob("*.py")):
         parts = (package, *path.relative_to(root).with_suffix("").parts)
@@ -63,7 +63,7 @@ def read_package(package: str) -> Iterator[Module]:
 
 
 def imports(module: Module) -> Iterator[Import]:
-    """Everything a module imports, anywhere in it; `from a import b` counts as `a.b`."""
+    """Yield all imports anywhere in a module; `from a import b` counts as `a.b`."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, node.lineno) for alias in node.names)
@@ -75,13 +75,13 @@ def imports(module: Module) -> Iterator[Import]:
 
 
 def functions(module: Module) -> Iterator[Function]:
-    """Every function and method, nested ones too."""
+    """Yield every function and method, including nested ones."""
     return (node for node in ast.walk(module.tree) if isinstance(node, Function))
 
 
 @cache
 def tracked() -> tuple[Path, ...]:
-    """Every file that is in the repository or would be added to it."""
+    """Return every file that is in the repository or would be added by `git add`."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     paths = [ROOT / name for name in listing.split("\0") if name]

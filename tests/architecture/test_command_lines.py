@@ -1,4 +1,4 @@
-"""Both command lines say what they can do, and spell it in one way."""
+"""Both command lines have complete help and consistent option names."""
 
 import argparse
 import re
@@ -10,7 +10,7 @@ from danmatte import cli as danmatte
 from danmatte_workbench import cli as workbench
 
 PROGRAMS = {"danmatte": danmatte, "workbench": workbench}
-# The flags of OpenVINO's Model Optimizer (mo, mo_tf.py) and of ovc, as their own help spells them.
+# Flags of OpenVINO's Model Optimizer (mo, mo_tf.py) and of ovc, spelled as in their help.
 KNOWN_ELSEWHERE = {
     "--input_model",
     "--saved_model_dir",
@@ -28,7 +28,7 @@ KNOWN_ELSEWHERE = {
 
 
 def list_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every command of both programs, with its parser."""
+    """Yield every command of both programs with its parser."""
     for program, module in PROGRAMS.items():
         groups = [action for action in module.make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
         for name, parser in groups[0].choices.items():
@@ -77,7 +77,7 @@ def test_an_option_of_one_name_takes_the_same_everywhere(option: str, metavar: s
         for action in list_options(parser)
         if option in action.option_strings
     }
-    found.pop("danmatte serve", None)  # settings, whose values are texts and numbers
+    found.pop("danmatte serve", None)  # its options are settings, whose values are texts and numbers
     found.pop("danmatte check-config", None)
     assert len(found) > 1
     assert set(found.values()) == {metavar}

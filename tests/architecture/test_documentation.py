@@ -1,4 +1,4 @@
-"""What a stranger reads is there, and true."""
+"""Docstrings and papers exist and are consistent."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ LATER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 
 def undocumented(module: Module) -> Iterator[str]:
-    """Public things of a module without a docstring; an override may leave it to what it overrides."""
+    """Yield public names of a module without a docstring; an overriding method needs none."""
     tree = module.tree
     if tree.body and not ast.get_docstring(tree):
         yield f"{module.where}: the module"
@@ -28,19 +28,19 @@ def undocumented(module: Module) -> Iterator[str]:
 
 
 def public(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
-    """Functions and classes whose name says that others may use them."""
+    """Yield functions and classes with public names."""
     for node in body:
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
             yield node
 
 
 def methods(node: ast.ClassDef) -> Iterator[Function]:
-    """A class's public methods."""
+    """Return a class's public methods."""
     return (method for method in public(node.body) if isinstance(method, Function))
 
 
 def speaks_for_itself(method: Function) -> bool:
-    """A property of one line does."""
+    """Return whether a method is a property of one line, which needs no docstring."""
     decorators = {getattr(decorator, "id", "") for decorator in method.decorator_list}
     return "property" in decorators and len(method.body) == 1
 
@@ -68,7 +68,7 @@ def test_the_changelog_says_what_is_new() -> None:
 
 def test_no_change_is_told_twice() -> None:
     changes = re.findall(r"^- (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    begins = Counter(change[:40] for change in changes)  # two texts of one change differ further on
+    begins = Counter(change[:40] for change in changes)  # two entries on one change usually begin alike
     assert not [begin for begin, count in begins.items() if count > 1]
 
 

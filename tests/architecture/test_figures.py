@@ -1,4 +1,4 @@
-"""The papers say what was measured."""
+"""Figures in papers are the stored measurements."""
 
 import subprocess
 import sys
@@ -9,4 +9,4 @@ from tests.architecture.sources import ROOT
 def test_the_papers_figures_are_the_stored_measurements() -> None:
     command = [sys.executable, "scripts/figures.py", "--check"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, f"{found.stdout}{found.stderr}; scripts/figures.py writes them"
+    assert found.returncode == 0, f"{found.stdout}{found.stderr}; run scripts/figures.py"

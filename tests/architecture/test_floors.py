@@ -1,4 +1,4 @@
-"""The floors and the libraries' rooms, as pyproject.toml draws them for import-linter, hold."""
+"""Imports follow the floors and the libraries' rooms that pyproject.toml defines for import-linter."""
 
 import os
 import subprocess

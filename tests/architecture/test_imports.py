@@ -1,4 +1,4 @@
-"""Asking for help is cheap, and every module can be imported first."""
+"""`--help` is fast, and every module can be imported alone."""
 
 import json
 import resource
@@ -12,7 +12,7 @@ from tests.architecture.sources import ROOT, imports, modules
 
 HEAVY = ("tensorflow", "keras", "torch", "nncf", "openvino", "cv2", "grpc")
 HELP_CPU_S = 0.5
-TRIES = 5  # the machine may be busy: the best try counts
+TRIES = 5  # the best one counts, because the machine may be busy
 
 HELP = """
 import atexit, json, sys
@@ -22,7 +22,7 @@ atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
 sys.exit({function}())
 """
 
-# Third parties are imported first, with their own warnings; then each of our modules in a process of its own.
+# Third-party libraries are imported first, with their warnings; then each of our modules in a separate process.
 ALONE = """
 import importlib, json, os, sys, traceback, warnings
 names, libraries = json.load(sys.stdin)
@@ -52,13 +52,13 @@ print(json.dumps(failed))
 
 
 def commands() -> dict[str, tuple[str, str]]:
-    """Console scripts: name to module and function."""
+    """Return the module and the function of each console script by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return {name: tuple(target.split(":")) for name, target in project["scripts"].items()}
 
 
 def ask_for_help(name: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    """Run a console script's `--help` in a fresh interpreter; its CPU seconds come with it."""
+    """Run a console script's `--help` in a new interpreter; return the run and its CPU seconds."""
     module, function = commands()[name]
     code = HELP.format(name=name, module=module, function=function)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -99,13 +99,13 @@ def test_every_module_imports_alone_without_a_warning() -> None:
 
 
 def prefixes(name: str) -> list[str]:
-    """a, a.b and a.b.c of a.b.c."""
+    """Return a, a.b and a.b.c for a.b.c."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def test_a_process_has_one_entry_to_openvino() -> None:
-    """Two of them, of which the first goes first, leave a thread without its stack for signals."""
+    """If a process has two of them and the first is destroyed first, a thread loses its signal stack."""
     own = {"service/danmatte/engine/compilation.py", "workbench/danmatte_workbench/runtimes/core.py"}
     opened = {
         str(path.relative_to(ROOT))

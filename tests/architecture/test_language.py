@@ -1,4 +1,4 @@
-"""Names, helpers and tests stay within what this project holds itself to."""
+"""Names, helpers and tests are within this project's limits."""
 
 import pytest
 
@@ -12,7 +12,7 @@ PARTS = tuple(measure_code.SOURCES)
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, measure_code.Figures]:
-    """Figures of the whole tree."""
+    """Return the figures of the whole tree."""
     return measure_code.measure(ROOT)
 
 

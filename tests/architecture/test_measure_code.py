@@ -1,4 +1,4 @@
-"""The figures of the code itself are counted right."""
+"""Figures of the code are counted correctly."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ function helper(a) {
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A tree of the repository's shape with a few known functions."""
+    """Create a tree with the repository's layout and a few known functions."""
     files = {
         "service/danmatte/one.py": ONE,
         "service/danmatte/two.py": "class Look:\n    pass\n",

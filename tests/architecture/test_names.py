@@ -1,4 +1,4 @@
-"""What the papers set in backticks exists: paths in the tree, names in the code, flags in some command's help."""
+"""Everything in backticks in papers exists: paths in the tree, names in the code, flags in a command's help."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import pytest
 import reference
 from tests.architecture.sources import ROOT, tracked
 
-# Decisions and the changelog tell of what was; what they name may be gone.
+# Decisions and the changelog describe the past; names in them may no longer exist.
 HISTORY = ("CHANGELOG.md", "docs/decisions/")
 DATA = {".toml", ".json", ".html", ".css", ".txt", ".yaml"}
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -20,9 +20,9 @@ WORD = re.compile(r"--?[a-z][\w-]*|[A-Za-z_](?:[\w.-]*\w)?")
 PLACEHOLDER = re.compile(r"<\w+>|…|\bNAME\b|\bN\b|\*")
 JAVASCRIPT_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
-# What others made: programs, libraries' names, and words of pictures' sources.
+# Names from elsewhere: programs, libraries, and sources of pictures.
 OUTSIDE = {
-    "val_everyday",  # pictures that scores are measured on; not distributed
+    "val_everyday",  # pictures on which scores are measured; not distributed
     "openssl rand -hex 32",
     'printf %s "$KEY" | sha256sum',
     "X-Forwarded-For",
@@ -48,7 +48,7 @@ OUTSIDE_PREFIXES = ("skimage.data.",)
 
 
 def read_python(text: str) -> Iterator[str]:
-    """Names and strings of a module, without its comments and docstrings."""
+    """Yield names and strings of a module, without comments and docstrings."""
     tree = ast.parse(text)
     explained = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
@@ -63,7 +63,7 @@ def read_python(text: str) -> Iterator[str]:
 
 
 def read_source(path: Path) -> Iterator[str]:
-    """What a file contributes to the vocabulary; nothing, if it is a paper or a test."""
+    """Yield a file's texts for the vocabulary; nothing for papers and tests."""
     place = path.relative_to(ROOT).as_posix()
     if place.startswith(("tests/", "docs/")) and not place.startswith("tests/conformance/"):
         return
@@ -77,14 +77,14 @@ def read_source(path: Path) -> Iterator[str]:
 
 @cache
 def list_flags() -> dict[str, set[str]]:
-    """Every command of both programs, and the flags that its own help names."""
+    """Return the flags in the help of every command of both programs."""
     helps = reference.render_danmatte_command() + "\n\n" + reference.render_workbench_command()
     sections = (section.partition("\n") for section in helps.split("## ") if section)
     return {title: set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text)) for title, _, text in sections}
 
 
 def find_wrong_commands(text: str) -> Iterator[str]:
-    """Lines of a paper's code that call a command, or a flag of one, that doesn't exist."""
+    """Yield an error for every line of a paper's code with a command or flag that doesn't exist."""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
         called = re.match(r"\s*(?:\.venv/bin/)?((?:danmatte|workbench) [a-z][\w-]+)([^#|]*)", line)
         if called and called[1] not in list_flags():
@@ -95,7 +95,7 @@ def find_wrong_commands(text: str) -> Iterator[str]:
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Every name of the code, and every word of the commands' help, the settings and the metrics."""
+    """Return every name of the code, and every word of the commands' help, the settings and the metrics."""
     texts = [text for path in tracked() for text in read_source(path)]
     texts += [
         reference.TABLES[name]()
@@ -111,13 +111,13 @@ def vocabulary() -> frozenset[str]:
 
 
 def papers() -> list[str]:
-    """Every paper that speaks of the present."""
+    """Return every paper that describes the present."""
     names = (path.relative_to(ROOT).as_posix() for path in tracked() if path.suffix == ".md")
     return sorted(name for name in names if not name.startswith(HISTORY))
 
 
 def find_unknown(paper: str, text: str) -> Iterator[str]:
-    """Spans of a paper that name nothing."""
+    """Yield an error for every span of a paper that names nothing that exists."""
     for span in dict.fromkeys(SPAN.findall(FENCE.sub("", text))):
         if span in OUTSIDE or span.startswith(OUTSIDE_PREFIXES) or is_path(paper, span):
             continue
@@ -128,12 +128,12 @@ def find_unknown(paper: str, text: str) -> Iterator[str]:
 
 
 def is_like_path(span: str) -> bool:
-    """Whether a span means a file or a folder of ours: it ends like one and has a folder in it."""
+    """Return whether a span looks like a path of this repository: it has folders and ends like a file or folder."""
     return not span.startswith("/") and bool(re.fullmatch(r"[\w.*<>-]+(/[\w.*<>-]+)*(/|/[\w*<>-]+\.\w+)", span))
 
 
 def is_path(paper: str, span: str) -> bool:
-    """Whether a span is a file or a folder, from the root or beside the paper; of a placeholder the folder counts."""
+    """Return whether a span is an existing path, from the root or the paper; for a placeholder, its folder counts."""
     if span.startswith("/") or not re.fullmatch(r"[\w./*<>-]+", span):
         return False
     home, place = Path(span.partition("<")[0]), span.partition("<")[1]
@@ -142,7 +142,7 @@ def is_path(paper: str, span: str) -> bool:
 
 
 def is_known(word: str) -> bool:
-    """Whether a word, or every part of a dotted one, is in the vocabulary."""
+    """Return whether a word, or every part of a dotted one, is in the vocabulary."""
     return word in vocabulary() or word in OUTSIDE or ("." in word and all(map(is_known, word.split("."))))
 
 

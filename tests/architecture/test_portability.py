@@ -1,4 +1,4 @@
-"""Nothing in the repository belongs to one machine, and it stays small."""
+"""The repository contains nothing that is specific to one machine, and no large files."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What we use of libraries beyond their promises is listed here, and each such library has an upper bound."""
+"""Uses of libraries' private APIs are listed here, and each such library has an upper bound."""
 
 import importlib
 import inspect
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from tests.architecture.sources import ROOT, imports, modules
 
-# Modules that a library keeps to itself, by the distribution they come with, and who uses them.
+# Private modules of libraries, with their distribution and the modules that use them.
 PRIVATE_MODULES = {
     "aiohttp.web_protocol": ("aiohttp", {"danmatte.http.runner"}),
     "openvino._offline_transformations": ("openvino", {"danmatte_workbench.graph.cleanup"}),
@@ -23,7 +23,7 @@ PRIVATE_MODULES = {
         },
     ),
 }
-# Members that a subclass of ours overrides or reads, and the library's class that must have them.
+# Private members that our subclasses override or read, by the library's class that must have them.
 PRIVATE_MEMBERS = {
     ("aiohttp.web", "AppRunner"): ("_make_server",),
     ("aiohttp.web", "Server"): ("__call__",),
@@ -59,7 +59,7 @@ def is_private(part: str) -> bool:
 
 
 def requirements() -> Iterator[Requirement]:
-    """Everything that pyproject.toml asks for."""
+    """Yield all requirements of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for lines in (project["dependencies"], *project["optional-dependencies"].values()):
         yield from map(Requirement, lines)
@@ -79,7 +79,7 @@ def test_overridden_members_are_still_there(place: tuple[str, str], members: tup
 
 
 async def test_servers_of_aiohttp_still_take_what_ours_hands_on() -> None:
-    """`Runner` makes its server anew from another's handler, factory and keywords."""
+    """`Runner` creates its server from the handler, factory and keywords of another one."""
     from aiohttp import web
 
     made = web.Server(lambda _: None, tcp_keepalive=False)

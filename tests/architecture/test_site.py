@@ -1,4 +1,4 @@
-"""The site builds without a warning, its references come from the code, and links lead somewhere."""
+"""The site builds without a warning, references are generated from the code, and links work."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.architecture.sources import ROOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site."""
+    """Build the site and return its folder."""
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "scripts/build_docs.py", "--out", out]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A real service, a real Chromium, and a moving box whose place in every frame is known."""
+"""A real service, a real Chromium, and a film of a box whose position in every frame is known."""
 
 import io
 import signal
@@ -32,12 +32,12 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
-    "--disable-features=LocalNetworkAccessChecks",  # a page that a test answers counts as one from the internet
+    "--disable-features=LocalNetworkAccessChecks",  # a page that a test routes counts as one from the internet
 )
 READY_WITHIN_S = 90
 
-# The film: a white box runs over a dark ground, and a cut throws it back. Its foot says which frame it is, in bits
-# from the lowest on, blue for one: a screenshot knows by itself what was on the screen.
+# The film: a white box moves over a dark background, and starts again after a cut. The lowest rows contain the frame's
+# number in bits, the lowest first, with blue for 1, so that a screenshot shows which frame was on the screen.
 WIDTH, HEIGHT, FRAMES, RATE = 320, 180, 150, 25
 BOX, STEP, CUT = (60, 100), 3, 75
 GROUNDS = ((24, 24, 40), (70, 20, 20))
@@ -47,17 +47,17 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def locate_box(number: int) -> int:
-    """Where the box begins in a frame, in pixels of the film."""
+    """Return the box's left edge in a frame, in pixels of the film."""
     return 16 + STEP * (number % CUT)
 
 
 def locate_other_box(number: int) -> int:
-    """The same of another film, in which the box runs back."""
+    """Return the box's left edge in another film, in which the box moves backwards."""
     return WIDTH - 16 - BOX[0] - STEP * (number % CUT)
 
 
 def write_film(path: Path, locate: Callable[[int], int] = locate_box) -> None:
-    """Writes the film, lossless but for its colours."""
+    """Write the film, lossless except for colours."""
     options = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=RATE, options=options)
@@ -71,7 +71,7 @@ def write_film(path: Path, locate: Callable[[int], int] = locate_box) -> None:
 
 
 def write_track(path: Path, locate: Callable[[int], int] = locate_box) -> None:
-    """Writes the film's masks."""
+    """Write the film's masks."""
     size = Size(HEIGHT, WIDTH)
     with TrackWriter(path, TrackHeader(size, "background" if path.suffix == ".webmask" else "person")) as writer:
         for number in range(FRAMES):
@@ -82,7 +82,7 @@ def write_track(path: Path, locate: Callable[[int], int] = locate_box) -> None:
 
 @contextmanager
 def run_service(models: Path) -> Iterator[str]:
-    """A service of its own process on a free port; its address."""
+    """Run a service as a separate process on a free port; yield its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--models", str(models), "--port", "0"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=read_environment())
     watch = threading.Timer(READY_WITHIN_S, server.kill)
@@ -106,7 +106,7 @@ def run_service(models: Path) -> Iterator[str]:
 
 @contextmanager
 def open_browser() -> Iterator["object"]:
-    """Chromium, or the test is skipped with the reason."""
+    """Yield Chromium, or skip the test with the reason."""
     api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
     if not CHROMIUM.exists():
         pytest.skip(f"needs {CHROMIUM}")
@@ -117,7 +117,7 @@ def open_browser() -> Iterator["object"]:
 
 
 def wait_until(page: object, condition: str, within_s: float = 30) -> None:
-    """Waits for a condition in JavaScript, also where a page's policy forbids `eval`."""
+    """Wait for a condition in JavaScript, even if the page's policy forbids `eval`."""
     end = time.monotonic() + within_s
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"waited {within_s} s for {condition}"
@@ -125,12 +125,12 @@ def wait_until(page: object, condition: str, within_s: float = 30) -> None:
 
 
 def decode_picture(png: bytes) -> Pixels:
-    """A screenshot's pixels, RGB."""
+    """Return a screenshot's pixels, RGB."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """The mask, (H, W) bool, with so many pixels more on every side, corners included."""
+    """Return the mask, (H, W) bool, grown by ``pixels`` on every side, including corners."""
     near = mask.copy()
     for _ in range(pixels):
         near[1:] |= near[:-1].copy()
@@ -141,7 +141,7 @@ def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def route_files(found: dict[str, bytes | str]) -> Callable[[object], None]:
-    """A Playwright route that answers with these bodies by path, and lets everything else through."""
+    """Return a Playwright route that responds with these bodies by path, and continues all other requests."""
     kinds = {"html": "text/html", "js": "text/javascript", "mjs": "text/javascript"}
 
     def answer(route: object) -> None:

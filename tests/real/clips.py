@@ -1,4 +1,4 @@
-"""Clips of many containers, clocks and matrices, made by ffmpeg; a server of files; and a page that plays them."""
+"""Clips with many containers, clocks and matrices, made by ffmpeg; a file server; and a page that plays them."""
 
 import asyncio
 import shutil
@@ -27,7 +27,7 @@ IRREGULAR = "-vf setpts='(N+floor(N/3)*0.7)/25/TB' -fps_mode vfr"
 
 
 def shoot(rate: str = "25", seconds: float = 1.6) -> str:
-    """The input of a test picture that moves."""
+    """Return ffmpeg's input options for a moving test picture."""
     return f"-f lavfi -i testsrc2=s=320x180:r={rate}:d={seconds}"
 
 
@@ -124,7 +124,7 @@ PAGE = """<!doctype html><meta charset=utf-8>
     return { clock, end };
   }
 
-  /** Plays a film once, on a track's clock; the times that playing dropped are looked up by seeking there. */
+  /** Play a film once, on a track's clock; times that playing dropped are visited by seeking. */
   window.play = async ([url, player, film, times, loops]) => {
     const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, loop: loops > 0 });
     document.body.replaceChildren(video);
@@ -202,7 +202,7 @@ def write_joined_list(more: Path) -> None:
 
 
 def run(command: list[str], folder: Path, inputs: Path | None = None) -> None:
-    if inputs is not None and inputs != folder:  # inputs are named as they lie in the folder of clips
+    if inputs is not None and inputs != folder:  # inputs are relative to the folder of clips
         command = [
             str(inputs / word) if (inputs / word).is_file() and word.endswith(".mp4") else word for word in command
         ]
@@ -211,7 +211,7 @@ def run(command: list[str], folder: Path, inputs: Path | None = None) -> None:
 
 
 def fetch_players(folder: Path, *packages: str) -> Path:
-    """hls.js, shaka-player and dash.js of today, or the packages that are named, by npm."""
+    """Install hls.js, shaka-player and dash.js, or the named packages, by npm; skip the test if that fails."""
     npm = shutil.which("npm")
     if not npm:
         pytest.skip("needs npm")
@@ -233,7 +233,7 @@ def fetch_players(folder: Path, *packages: str) -> Path:
 
 @contextmanager
 def serve_files(clips: Path, players: Path) -> Iterator[str]:
-    """A server of clips, players and the page, which knows ranges; its address."""
+    """Serve clips, players and the page, with byte ranges; yield the address."""
     app = web.Application()
     for path, folder in (("/clips", clips), ("/npm", players), ("/web", WEB)):
         app.router.add_static(path, folder)

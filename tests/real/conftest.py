@@ -1,4 +1,4 @@
-"""The fast tests' models and pictures, for real peers and hostile ones; a service and a Chromium, a pair a module."""
+"""Fixtures of the fast tests, and a service and a Chromium for each module."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ __all__ = ["address", "chromium", "jpeg", "models", "start", "toy"]
 
 @pytest.fixture(scope="module")
 def toy() -> Toy:
-    """What the service serves; a module may have another one."""
+    """Return the toy model that the service serves; a module may override it."""
     return Toy()
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, toy: Toy) -> Iterator[str]:
-    """A service of the toy."""
+    """Run a service with the toy; yield its address."""
     folder = tmp_path_factory.mktemp("models")
     publish(folder, toy)
     with browser.run_service(folder) as found:
@@ -28,6 +28,6 @@ def address(tmp_path_factory: pytest.TempPathFactory, toy: Toy) -> Iterator[str]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    """No longer than a module: Playwright's event loop would be in the way of others'."""
+    """Yield a browser for one module only, because Playwright's event loop conflicts with that of other tests."""
     with browser.open_browser() as found:
         yield found

@@ -1,7 +1,7 @@
-"""A real Firefox, driven by WebDriver BiDi, the W3C's protocol that it speaks itself.
+"""A real Firefox, driven by WebDriver BiDi, a W3C protocol that Firefox supports directly.
 
-Playwright asks this Firefox for commands that it doesn't know yet (1.65), and Selenium needs a `geckodriver` that isn't
-packaged; the few commands that the tests send fit into one class.
+Playwright (1.65) sends commands that this Firefox doesn't support yet, and Selenium needs `geckodriver`, which isn't
+packaged. The tests need only a few commands.
 """
 
 import base64
@@ -33,21 +33,21 @@ PREFERENCES = {
 
 
 class Firefox:
-    """One session; what it throws on a page is an AssertionError here."""
+    """One session; an error of a command or on a page is raised as AssertionError."""
 
     def __init__(self, socket: Any) -> None:
         self._socket, self._numbers = socket, count(1)
         self._send("session.new", capabilities={})
 
     def new_page(self, *, viewport: dict[str, int] | None = None) -> "Page":
-        """Another tab, of this size."""
+        """Open another tab with this viewport."""
         context = self._send("browsingContext.create", type="tab")["context"]
         if viewport:
             self._send("browsingContext.setViewport", context=context, viewport=viewport)
         return Page(self._send, context)
 
     def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command's result; the events between are of no interest."""
+        """Send a command and return its result; events in between are ignored."""
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (answer := json.loads(self._socket.recv(ANSWERS_WITHIN_S))).get("id") != number:
@@ -58,17 +58,17 @@ class Firefox:
 
 
 class Page:
-    """A tab, with those of Playwright's methods that tests of both browsers share."""
+    """A tab, with the subset of Playwright's methods that tests of both browsers use."""
 
     def __init__(self, send: Any, context: str) -> None:
         self._send, self._context = send, context
 
     def goto(self, url: str) -> None:
-        """Opens a page, and waits until it is loaded."""
+        """Open a page and wait until it is loaded."""
         self._send("browsingContext.navigate", context=self._context, url=url, wait="complete")
 
     def evaluate(self, expression: str, argument: object = None) -> Any:
-        """What an expression gives, or a function called with the argument; promises are waited for."""
+        """Return the value of an expression, or of a function called with the argument; promises are awaited."""
         call = f"(typeof found === 'function' ? found({json.dumps(argument)}) : found)"
         code = f"(async () => {{ const found = ({expression}); return JSON.stringify((await {call}) ?? null); }})()"
         options = {"target": {"context": self._context}, "awaitPromise": True, "userActivation": True}
@@ -77,21 +77,21 @@ class Page:
         return json.loads(answer["result"]["value"])
 
     def screenshot(self) -> bytes:
-        """A PNG of what the tab shows."""
+        """Return a PNG of what the tab shows."""
         return base64.b64decode(self._send("browsingContext.captureScreenshot", context=self._context)["data"])
 
     def wait_for_timeout(self, milliseconds: float) -> None:
-        """Lets time pass on the page."""
+        """Wait on the page."""
         self.evaluate(f"new Promise((done) => setTimeout(done, {milliseconds}))")
 
     def close(self) -> None:
-        """Closes the tab."""
+        """Close the tab."""
         self._send("browsingContext.close", context=self._context)
 
 
 @contextmanager
 def open_firefox() -> Iterator[Firefox]:
-    """Firefox with a profile of its own, or the test is skipped with the reason."""
+    """Yield Firefox with a new profile, or skip the test with the reason."""
     client = pytest.importorskip("websockets.sync.client", reason="needs websockets")
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
@@ -108,7 +108,7 @@ def open_firefox() -> Iterator[Firefox]:
             line = next((line for line in process.stderr if "WebDriver BiDi listening on" in line), "")
             watch.cancel()
             assert line, "Firefox ended before it listened"
-            threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never waits for a reader
+            threading.Thread(target=process.stderr.read, daemon=True).start()  # otherwise it would block on a full pipe
             with client.connect(f"{line.split()[-1]}/session", max_size=None, origin=None) as socket:
                 yield Firefox(socket)
         finally:

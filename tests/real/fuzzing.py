@@ -1,8 +1,8 @@
-"""What all fuzz tests share: which inputs, the server that gets them, and where outcomes are stored.
+"""Shared code of the fuzz tests: choice of inputs, the attacked server, and storage of outcomes.
 
-DANMATTE_FUZZ_INPUTS says how many of each kind; DANMATTE_FUZZ_FIRST is the number of the first, so that a failure can
-be repeated by the number it names, and a second run sees other inputs. DANMATTE_FUZZ_PARTS names a file that gets a
-line of JSON from each test that passes; `scripts/bench service --part fuzz` adds these up.
+DANMATTE_FUZZ_INPUTS is the number of inputs of each kind; DANMATTE_FUZZ_FIRST is the number of the first, so that a
+failure can be repeated by its number and a second run uses other inputs. DANMATTE_FUZZ_PARTS is a file to which each
+passed test appends a line of JSON; `scripts/bench service --part fuzz` adds these up.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ FIRST = int(os.environ.get("DANMATTE_FUZZ_FIRST", "0"))
 PARTS = os.environ.get("DANMATTE_FUZZ_PARTS", "")
 SAMPLES = Path(__file__).parents[2] / "workbench/danmatte_workbench/samples"
 MOST_PIXELS = 2**20
-SLOW_S = 60.0  # a machine may be busy; who waits longer waits for ever
+SLOW_S = 60.0  # on a busy machine; longer waits count as a hang
 _LOGGED = re.compile(r"(DEBUG|INFO|WARNING|ERROR) danmatte[.\w]*: ")
 _ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
 def attack_server(models: Path, folder: Path, **settings: object) -> Iterator[str]:
-    """A server in a process of its own, and its address; ends with 0 and without a strange line, or the test fails."""
+    """Run a server in a separate process; yield its address. Fails unless it exits with 0 and only logs as usual."""
     flags = [f"{to_flag(name)}={value}" for name, value in ({"models": models, "port": 0} | settings).items()]
     errors = folder / "errors"
     with (
@@ -63,13 +63,13 @@ def attack_server(models: Path, folder: Path, **settings: object) -> Iterator[st
 
 
 def check_errors(errors: Path) -> None:
-    """That an error stream had nothing but the process' own log."""
+    """Assert that an error stream contains only lines of the log."""
     strange = [line for line in errors.read_text().splitlines() if not _LOGGED.match(line)]
     assert not strange, strange[:20]
 
 
 async def send_all(send: Callable[[int], Awaitable[object]], *, at_once: int) -> Counter[object]:
-    """Sends every input, so many at once, each as soon as another is answered; what became of them."""
+    """Send every input with ``at_once`` requests in parallel; return the counts of outcomes."""
     outcomes: Counter[object] = Counter()
     numbers = iter(range(FIRST, FIRST + INPUTS))
 
@@ -84,7 +84,7 @@ async def send_all(send: Callable[[int], Awaitable[object]], *, at_once: int) ->
 
 
 def note_part(kind: str, outcomes: Counter) -> None:
-    """Stores what became of the inputs of a kind, where that is wanted, and prints it."""
+    """Print the outcomes of a kind of inputs, and store them if DANMATTE_FUZZ_PARTS is set."""
     counts = {str(outcome): count for outcome, count in sorted(outcomes.items(), key=str)}
     print(f"\n{outcomes.total()} {kind}: {counts}")
     if PARTS:
@@ -94,7 +94,7 @@ def note_part(kind: str, outcomes: Counter) -> None:
 
 
 def corpus() -> list[bytes]:
-    """Real pictures, small, in every format and some of each one's ways."""
+    """Return small real pictures in every format, with several variants of each."""
     found = []
     for path in sorted(SAMPLES.glob("*.jpg"))[:4]:
         small = cv2.resize(cv2.imread(str(path)), (96, 64))
@@ -106,16 +106,16 @@ def corpus() -> list[bytes]:
 
 
 def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
-    """The pixels as a file."""
+    """Return the pixels as a file."""
     return cv2.imencode(extension, pixels, options)[1].tobytes()
 
 
 async def still_serves(url: str, jpeg: bytes) -> bool:
-    """Whether a good post is answered after all that."""
+    """Return whether the server still responds to a valid post."""
     async with ClientSession() as session, session.post(f"{url}/v1/mattes", data=jpeg) as answer:
         return answer.status == 200
 
 
 def words(rng: random.Random) -> str:
-    """A few odd characters."""
+    """Return a few unusual characters."""
     return "".join(rng.choice("aZ0-._~/%:;&=+ \t\"'<>{}[]\\äß漢\u202e") for _ in range(rng.randint(0, 12)))

@@ -1,4 +1,4 @@
-"""Mutations of bytes, the same for the same number."""
+"""Mutations of bytes that depend only on a number."""
 
 import random
 import struct
@@ -9,7 +9,7 @@ EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000,
 
 
 def mutate(number: int, corpus: Sequence[bytes]) -> bytes:
-    """One of the corpus, changed in one to eight places; half of the PNGs get their checksums back."""
+    """Return a file of the corpus with one to eight changes; half of the PNGs get correct checksums."""
     rng = random.Random(number)
     data = bytearray(rng.choice(corpus))
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
@@ -59,13 +59,13 @@ def _write_noise(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -
 
 
 def _pick_place(data: bytearray, rng: random.Random) -> int:
-    """A place, often among the first bytes, where headers are."""
+    """Return a random position, often among the first bytes, which are headers."""
     limit = min(len(data), 128) if rng.random() < 0.5 else len(data)
     return rng.randrange(limit) if limit else 0
 
 
 def repair_checksums(data: bytearray) -> None:
-    """Gives every chunk of a PNG that can still be found its checksum."""
+    """Correct the checksum of every PNG chunk that can still be found."""
     start = 8
     while start + 12 <= len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4])

@@ -1,4 +1,4 @@
-"""npm, as a page's author uses it: an empty folder, our packed package, and others from the registry."""
+"""npm as authors of pages use it: an empty folder, our packed package, and packages from the registry."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ PLAIN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def run_npm(folder: Path, *options: str, within_s: float = 400) -> str:
-    """What npm prints; a test is skipped without npm, or where its registry can't be reached."""
+    """Run npm and return its output; skip the test without npm or if its registry can't be reached."""
     npm = shutil.which("npm")
     if not npm:
         pytest.skip("needs npm")
@@ -29,7 +29,7 @@ def run_npm(folder: Path, *options: str, within_s: float = 400) -> str:
 
 
 def run_program(folder: Path, name: str, *options: str) -> str:
-    """What a program of the folder's packages, or `node`, prints."""
+    """Run a program of the folder's packages, or `node`, and return its output."""
     program = "node" if name == "node" else str(folder / "node_modules/.bin" / name)
     run = subprocess.run(
         [program, *options], cwd=folder, env=PLAIN, capture_output=True, text=True, timeout=300, check=False
@@ -39,12 +39,12 @@ def run_program(folder: Path, name: str, *options: str) -> str:
 
 
 def pack(folder: Path) -> Path:
-    """Our package, packed into the folder."""
+    """Pack our package into the folder; return its path."""
     printed = run_npm(WEB, "pack", "--pack-destination", str(folder), "--silent")
     return folder / printed.split()[-1]
 
 
 def start_project(folder: Path, tarball: Path, *packages: str) -> None:
-    """`npm init` and `npm install` in an empty folder."""
+    """Run `npm init` and `npm install` in an empty folder."""
     run_npm(folder, "init", "-y")
     run_npm(folder, "install", *QUIET, str(tarball), *packages)

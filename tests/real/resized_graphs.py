@@ -1,4 +1,4 @@
-"""A frozen DeepLab graph with its constants rewritten for another input size, to ask TensorFlow itself."""
+"""Frozen DeepLab graphs with constants rewritten for another input size, as a reference run by TensorFlow."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import tensorflow as tf
 
 
 def write_resized(graph: Path, target: Path, *, before: tuple[int, int], after: tuple[int, int]) -> Path:
-    """The graph at ``target``, its network for ``after`` (height, width) pixels instead of ``before``.
+    """Write the graph for ``after`` instead of ``before``, (height, width) pixels; return ``target``.
 
-    Poolings, targets of resizes and the paddings that make dilations of blocks are recomputed as the exporter does.
+    Poolings, targets of resizes, and the paddings by which dilations are made of blocks are recomputed as in the
+    exporter.
     """
     definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
     became = map_sizes(before, after)
@@ -41,7 +42,7 @@ def write_resized(graph: Path, target: Path, *, before: tuple[int, int], after: 
 
 
 def map_sizes(before: tuple[int, int], after: tuple[int, int]) -> dict[tuple[int, ...], tuple[int, int]]:
-    """What becomes of each size on the way down, halved and rounded up as SAME convolutions do."""
+    """Return the new size for each size in the network, halved and rounded up as by SAME convolutions."""
     became = {}
     while min(before) > 1:
         became[before] = after
@@ -50,7 +51,7 @@ def map_sizes(before: tuple[int, int], after: tuple[int, int]) -> dict[tuple[int
 
 
 def compute_feature_size(definition: tf.compat.v1.GraphDef, size: tuple[int, int]) -> tuple[int, int]:
-    """The size of the dilated features: three halvings, or four where only the network's last block is dilated."""
+    """Return the size of the dilated features: halved three times, or four if only the last block is dilated."""
     dilated = [node for node in definition.node if node.op == "SpaceToBatchND" and "expanded_conv" in node.name]
     for _ in range(3 if len(dilated) > 3 else 4):
         size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
@@ -58,7 +59,7 @@ def compute_feature_size(definition: tf.compat.v1.GraphDef, size: tuple[int, int
 
 
 def compute_paddings(block: int, size: tuple[int, int]) -> list[list[int]]:
-    """Begin and end of each axis: the dilation itself, and what makes whole blocks."""
+    """Return padding at begin and end of each axis: the dilation, plus what completes a block."""
     return [[block, block + -(side + 2 * block) % block] for side in size]
 
 

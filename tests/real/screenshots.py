@@ -1,4 +1,4 @@
-"""What a screenshot of the film with its comments shows: which frame, which mask, and whether the machine kept up."""
+"""Screenshots of the film with comments: the shown frame and mask, and whether the machine was fast enough."""
 
 import statistics
 import time
@@ -13,8 +13,8 @@ from tests.real import browser
 SCALE = 2  # of the stage to the film
 WITHIN_S = 60
 WORK_MS = 4  # a quarter of a repaint
-WAIT_MS = 50  # three repaints: a page that waits longer for one was kept from it by the machine
-# The film's foot is bare of comments; repaints and the browser's announcements are noted.
+WAIT_MS = 50  # three repaints; if a page waits longer for one, the machine was too slow
+# Keep comments off the film's lowest rows; record repaints and the browser's frame callbacks.
 BARE = f"""() => {{
   layer.style.bottom = "{SCALE * browser.FOOT}px";
   Object.assign(window, {{ repaints: [], announced: [] }});
@@ -35,10 +35,10 @@ NOTES = """(since) => new Promise((done) => requestAnimationFrame((now) => done(
 
 @dataclass(frozen=True)
 class Screenshot:
-    """One screenshot: the frame on the screen, how many frames the mask is ahead of it, and whether that is fair.
+    """A screenshot: the shown frame, the number of frames by which the mask is ahead, and whether it may be judged.
 
-    It isn't where the machine kept the page from repainting, or where the picture itself shows a frame that was to be
-    replaced before the mask came, or a mask that the page had replaced before the frame was due.
+    It is unfair to judge it if the machine delayed repaints, if it shows a frame that should have been replaced before
+    the mask came, or a mask that the page had replaced before the frame was due.
     """
 
     frame: int
@@ -47,19 +47,19 @@ class Screenshot:
 
 
 def classify_stage(page: object) -> np.ndarray:
-    """What of the stage is comments (1), person (2), and ground that should be comments (0)."""
+    """Return the class of each pixel of the stage: comments (1), person (2), or background without comments (0)."""
     return _classify(browser.decode_picture(page.locator("#stage").screenshot()))
 
 
 def count_frames_apart(seen: np.ndarray, scale: float = 2.0) -> float:
-    """How many frames the cut-out is off the box, from the ground it lays bare along the box's middle."""
+    """Return by how many frames the mask differs from the box, from the uncovered background along the box's middle."""
     row = seen[round(90 * scale)]
     bare = max(0, np.count_nonzero(row == 0) - 4)  # edges are blended
     return bare / (browser.STEP * scale)
 
 
 def take_screenshots(page: object, count: int, *, every_ms: int = 90) -> Iterator[Screenshot]:
-    """Screenshots of a film that plays; asserts that each one has its comments, cut out in the box's shape."""
+    """Yield screenshots of a playing film; assert that comments are cut out in the box's shape."""
     for _ in range(count):
         page.wait_for_timeout(every_ms)
         began = page.evaluate("performance.now()")
@@ -68,9 +68,9 @@ def take_screenshots(page: object, count: int, *, every_ms: int = 90) -> Iterato
 
 
 def take_fair_screenshots(page: object, count: int) -> list[Screenshot]:
-    """That many fair screenshots, of at most four times as many; on a machine too busy for that the test is skipped.
+    """Return ``count`` fair screenshots out of at most four times as many; skip the test if the machine is too busy.
 
-    Asserts that it isn't the page's own work that keeps repaints waiting.
+    Asserts that repaints aren't delayed by the page's scripts.
     """
     screenshots: list[Screenshot] = []
     end = time.monotonic() + WITHIN_S
@@ -85,7 +85,7 @@ def take_fair_screenshots(page: object, count: int) -> list[Screenshot]:
 
 
 def wait_for_frame(page: object, number: int) -> np.ndarray:
-    """The classes of a screenshot that shows this frame, once the browser does, the comments over its foot too."""
+    """Wait for this frame; return the classes of a screenshot, with comments also on the lowest rows."""
     page.evaluate(f"layer.style.bottom = '{SCALE * browser.FOOT}px'")
     end = time.monotonic() + 20
     while (shown := _read_frame_number(browser.decode_picture(page.locator("#stage").screenshot()))) != number:
@@ -96,7 +96,7 @@ def wait_for_frame(page: object, number: int) -> np.ndarray:
 
 
 def judge(pixels: np.ndarray, notes: dict[str, list]) -> Screenshot:
-    """What the screenshot shows, judged by what was noted up to then; times in milliseconds."""
+    """Return the screenshot's content, judged by the recorded events; times are in milliseconds."""
     frame, mask = _read_frame_number(pixels), _read_mask_number(pixels)
     waits = np.diff(notes["repaints"], prepend=notes["repaints"][0])
     announced, chosen = _to_numbers(notes["announced"]), _to_numbers(notes["chosen"])
@@ -111,19 +111,19 @@ def _to_numbers(times: list[tuple[float, float]]) -> list[tuple[int, float]]:
 
 
 def _is_overdue(times: list[tuple[int, float]], shown: int, moment: float) -> bool:
-    """Whether a newer one than is shown was known before the moment."""
+    """Return whether a newer one than the shown one was known before the moment."""
     before = [number for number, at in times if at <= moment]
     return bool(before) and _count_apart(before[-1], shown) > 0
 
 
 def _count_apart(one: int, other: int) -> int:
-    """How many frames one is ahead of the other; the box is at the same place in both scenes."""
+    """Return by how many frames one is ahead of the other; the box has the same positions in both scenes."""
     half = browser.CUT // 2
     return (one - other + half) % browser.CUT - half
 
 
 def _read_mask_number(pixels: np.ndarray) -> int:
-    """The number of the mask that comments are cut out by, from the first scene."""
+    """Return the number of the shown mask, as a number of the first scene."""
     seen = _classify(pixels)
     assert np.all(seen[30] == 1), "comments are missing outside the person"
     hole = np.flatnonzero(seen[180] != 1)
@@ -134,7 +134,7 @@ def _read_mask_number(pixels: np.ndarray) -> int:
 
 
 def _read_frame_number(pixels: np.ndarray) -> int:
-    """The frame's number, from the film's foot."""
+    """Return the frame's number from the film's lowest rows."""
     row = pixels[-SCALE * browser.FOOT // 2].astype(int)
     wide = row.shape[0] // browser.BITS
     return sum(int(row[wide * bit + wide // 2, 2] > 128) << bit for bit in range(browser.BITS))

@@ -1,4 +1,4 @@
-"""Where graphs and pictures by others lie; tests that need them are skipped, with the reason, where they don't."""
+"""Paths of graphs and pictures by others; tests that need them are skipped with the reason if they don't exist."""
 
 import os
 from pathlib import Path
@@ -15,23 +15,23 @@ PICTURES = "data/people/val/images"
 
 
 def needed(name: str) -> Path:
-    """The shared file or folder of that name."""
+    """Return the path of a shared file or folder; skip the test if it doesn't exist."""
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"{path} isn't here; DANMATTE_SHARED says where such things are")
+        pytest.skip(f"{path}: doesn't exist; DANMATTE_SHARED sets the folder of shared files")
     return path
 
 
 def default_graph() -> Path:
-    """The default model's source graph."""
+    """Return the path of the default model's source graph; skip the test if it doesn't exist."""
     path = ROOT / "models/deeplab/frozen_inference_graph.pb"
     if not path.exists():
-        pytest.skip(f"{path} isn't here: the default model isn't trained yet")
+        pytest.skip(f"{path}: doesn't exist; the default model isn't trained yet")
     return path
 
 
 def frames(count: int, side: int = 513) -> list[np.ndarray]:
-    """Real pictures from all over the folder, stretched to (1, side, side, 3) uint8 RGB."""
+    """Return real pictures, spread over the folder, stretched to (1, side, side, 3) uint8 RGB."""
     paths = sorted(needed(PICTURES).glob("*.jpg"))
     chosen = paths[:: max(1, len(paths) // count)][:count]
     pictures = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in chosen)

@@ -1,4 +1,4 @@
-"""Folders on a port of their own, with byte ranges, for pages that no service sends."""
+"""A server of folders with byte ranges, for pages that don't come from a service."""
 
 import re
 import threading
@@ -11,13 +11,13 @@ TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".webm": "video/we
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files, or the part of one that was asked for."""
+    """Serves files, or the requested range of one."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | TYPES
-    shares = False  # with pages of other origins
+    shares = False  # whether pages of other origins may read
 
     def do_GET(self) -> None:
-        """Answer with 200, 206 or 404."""
+        """Respond with 200, 206 or 404."""
         path = Path(self.translate_path(self.path))
         if path.is_dir():
             path /= "index.html"
@@ -41,7 +41,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(body[first : last + 1])
 
     def do_OPTIONS(self) -> None:
-        """Answer what browsers ask before they ask for a range elsewhere."""
+        """Respond to the preflight that browsers send before a range request to another origin."""
         self.send_response(204 if self.shares else 405)
         if self.shares:
             self.send_header("Access-Control-Allow-Origin", "*")
@@ -54,7 +54,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serve_folder(folder: Path, *, shares: bool = False) -> Iterator[str]:
-    """The folder's address; ``shares`` lets pages of other origins read, but not see `Content-Range`."""
+    """Serve the folder; yield the address. ``shares``: pages of other origins may read, but not see `Content-Range`."""
     handler = type("Handler", (_Handler,), {"shares": shares})
     with ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: handler(*args, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A graph in its source's own runtime, and its IR: what both answer to the same numbers."""
+"""Running a graph in its source runtime and as IR on the same inputs, to compare the outputs."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Arrays = list[np.ndarray]
 def run_source(
     path: Path, inputs: Sequence[np.ndarray], outputs: Sequence[str], options: ReadOptions = PLAIN
 ) -> Arrays:
-    """ONNX Runtime, the TFLite interpreter or TensorFlow, each as it comes, on inputs in the graph's order."""
+    """Return the outputs in ONNX Runtime, TFLite or TensorFlow, by default options; inputs are in the graph's order."""
     if path.suffix == ".onnx":
         return _run_onnx(path, inputs)
     if path.suffix == ".tflite":
@@ -26,21 +26,21 @@ def run_source(
 
 
 def run_ir(path: Path, inputs: Sequence[np.ndarray]) -> Arrays:
-    """The IR in float32."""
+    """Return the outputs of the IR in float32."""
     request = openvino.compile_file(path, configure(precision="f32")).create_infer_request()
     results = request.infer(dict(enumerate(inputs)))
     return [np.array(results[number]) for number in range(len(results))]
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference, as a share of the largest value."""
+    """Return the largest difference relative to the largest value."""
     assert one.shape == other.shape, (one.shape, other.shape)
     first, second = one.astype(np.float64), other.astype(np.float64)
     return float(np.abs(first - second).max() / max(np.abs(second).max(), 1e-12)) if one.size else 0.0
 
 
 def make_inputs(xml: Path, picture: np.ndarray | None = None) -> Arrays:
-    """Numbers for each input of the IR, random or the picture, (H, W, 3) uint8, at its size; free sides get 160×128."""
+    """Return values for each input of the IR: random, or the picture, (H, W, 3) uint8; variable sides are 160×128."""
     rng, size = np.random.default_rng(7), (160, 128)
     made = []
     for port in openvino.describe(xml).inputs:
@@ -75,7 +75,7 @@ def _run_tflite(path: Path, inputs: Sequence[np.ndarray]) -> Arrays:
     import tensorflow as tf
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it says that it will move to another package
+        warnings.simplefilter("ignore", UserWarning)  # on its move to another package
         reader = tf.lite.Interpreter(str(path))
     for detail, value in zip(reader.get_input_details(), inputs, strict=True):
         if tuple(detail["shape"]) != value.shape:

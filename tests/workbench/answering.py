@@ -1,4 +1,4 @@
-"""What a child process may be asked to run; light enough for a fresh process to import."""
+"""Functions for child processes, without heavy imports, so that a new process imports them fast."""
 
 import os
 import time
@@ -9,17 +9,17 @@ from danmatte_workbench.errors import InputError
 
 
 def adding(number: int) -> Callable[[int], int]:
-    """Answers with the sum."""
+    """Return a function that adds ``number``."""
     return lambda question: number + question
 
 
 def naming(*_: Any) -> Callable[[str], str | None]:
-    """Answers with a variable of its environment."""
+    """Return a function that reads a variable of the environment."""
     return os.environ.get
 
 
 def ailing(*_: Any) -> Callable[[str], Any]:
-    """Does what it is told to, however bad for it."""
+    """Return a function that exits, hangs or raises as its argument says."""
 
     def answer(question: Any) -> Any:
         if question == "die":
@@ -34,11 +34,11 @@ def ailing(*_: Any) -> Callable[[str], Any]:
 
 
 def refusing() -> Callable[[Any], Any]:
-    """Doesn't even begin."""
+    """Raise InputError instead of returning a function."""
     raise InputError("y.xml: isn't a graph")
 
 
 def fated(fate: str) -> Callable[[Any], Any]:
-    """Does the same whatever it is asked: dies, or says it back."""
+    """Return a function that exits at every call if ``fate`` is "die", otherwise as `ailing`."""
     ill = ailing()
     return lambda question: ill(fate if fate == "die" else question)

@@ -1,4 +1,4 @@
-"""A graph of inverted residual blocks, as MobileNetV2 begins."""
+"""A graph of inverted residual blocks, like the beginning of MobileNetV2."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SIDE = 65
 
 
 class _Maker:
-    """Layers with random kernels, on a value that goes through them."""
+    """A builder that appends layers with random kernels to a value."""
 
     def __init__(self, value: ov.Output) -> None:
         self.rng = np.random.default_rng(7)
@@ -46,7 +46,10 @@ class _Maker:
 
 
 def write(path: Path, stride: int = 2) -> Artifact:
-    """From (1, 65, 65, 3) uint8 to (1, 17, 17, 1) in [0, 1]: a stem, a block that strides, one that adds, one more."""
+    """Write a graph from (1, 65, 65, 3) uint8 to (1, 17, 17, 1) in [0, 1].
+
+    It has a stem, a block with ``stride``, a residual block, and another block.
+    """
     picture = ops.parameter([1, SIDE, SIDE, 3], np.uint8, name="image")
     floats = ops.multiply(ops.convert(picture, "f32"), np.float32(1 / 128))
     maker = _Maker(ops.transpose(floats, np.array([0, 3, 1, 2])).output(0))

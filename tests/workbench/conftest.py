@@ -1,4 +1,4 @@
-"""Tiny graphs and small datasets, made once; tests read them and write elsewhere."""
+"""Tiny graphs and small datasets, created once per session. Tests must not change them."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ Build = Callable[..., Artifact]
 
 @pytest.fixture(scope="session")
 def describe(tmp_path_factory: pytest.TempPathFactory) -> Describe:
-    """The source of a tiny graph, written when it is first asked for."""
+    """Return a function to a tiny graph's source, which is written at the first call."""
     root = tmp_path_factory.mktemp("graphs")
 
     def described(wanted: Tiny) -> Source:
@@ -31,19 +31,19 @@ def describe(tmp_path_factory: pytest.TempPathFactory) -> Describe:
 
 @pytest.fixture(scope="session")
 def plain(describe: Describe) -> Source:
-    """The plainest tiny graph: two classes, RGB, 65×65, aligned corners."""
+    """Return the simplest tiny graph: two classes, RGB, 65×65, aligned corners."""
     return describe(tiny.PLAIN)
 
 
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Twelve pictures with masks."""
+    """Return twelve pictures with masks."""
     return dataset.load(tiny.write_scenes(tmp_path_factory.mktemp("labelled"), 12))
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, describe: Describe, labelled: Dataset) -> Build:
-    """One of the project's recipes applied to a tiny graph, once."""
+    """Return a function that applies a bundled recipe to a tiny graph; results are cached."""
     root, done = tmp_path_factory.mktemp("built"), {}
 
     def build_once(wanted: Tiny, recipe: str = "float") -> Artifact:

@@ -1,4 +1,4 @@
-"""What a child process may do to its parent; top-level, so that a fresh process can import it."""
+"""Harmful behaviour of child processes; functions are at top level, so that a new process can import them."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ SMALL, USUAL = Framing((4, 4)), configure()
 
 
 def doubled(number: int) -> int:
-    """Nothing wrong with that."""
+    """Return twice the number, as a harmless example."""
     return 2 * number
 
 
@@ -57,7 +57,7 @@ def give_a_lambda() -> object:
 
 @dataclass(frozen=True)
 class Sleeper:
-    """A subject that takes ``delay_s`` a picture; notes its turns in ``diary``; ``ill`` says how it ends."""
+    """A subject that takes ``delay_s`` per picture and appends its name to ``diary``; ``ill``: how it fails."""
 
     name: str
     delay_s: float = 0.001
@@ -76,19 +76,19 @@ class Sleeper:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What its answers depend on."""
+        """Return what its outputs depend on."""
         return {"graph": self.name * 8, "person": self.person}
 
     def frame_picture(self, pixels: np.ndarray) -> np.ndarray:
-        """The frame at the framing's size."""
+        """Return the frame at the framing's size."""
         return self.framing.fit_exactly(pixels)
 
     def resize_picture(self, picture: np.ndarray) -> np.ndarray:
-        """What it is given is what it takes."""
+        """Return the picture unchanged."""
         return picture
 
     def load(self):
-        """A run that may end badly."""
+        """Return a function to run, which may fail as ``ill`` says."""
         if self.ill == "refuses":
             raise InputError("x.pb: isn't a graph")
         return self._run
@@ -111,7 +111,7 @@ class Sleeper:
 
 
 def turns(diary: Path) -> str:
-    """Who ran, in order, without repetitions."""
+    """Return the names of the subjects that ran, in order, without repetitions."""
     kept = ""
     for name in diary.read_text():
         kept += name if not kept.endswith(name) else ""
@@ -119,14 +119,14 @@ def turns(diary: Path) -> str:
 
 
 def hoard(gib: float) -> None:
-    """Takes so much memory, and keeps it."""
+    """Allocate ``gib`` GiB of memory and keep it."""
     hoarded = np.ones(int(gib * (1 << 27)))
     time.sleep(600)
     del hoarded
 
 
 def note_pid_and_hang(place: Path) -> None:
-    """Starts a child of its own, notes both, and hangs."""
+    """Start a child process, write both ids to ``place``, and hang."""
     child = subprocess.Popen(["sleep", "600"])
     part = place.with_suffix(".part")
     part.write_text(f"{os.getpid()} {child.pid}")
@@ -135,5 +135,5 @@ def note_pid_and_hang(place: Path) -> None:
 
 
 def keep_a_child(place: Path) -> None:
-    """A parent that waits for a child that hangs."""
+    """Run a child that hangs, and wait for it."""
     run_isolated(note_pid_and_hang, place, timeout_s=600)

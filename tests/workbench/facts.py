@@ -1,4 +1,4 @@
-"""Small pieces of data that several tests need."""
+"""Test data for several tests."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ CUT, HEAD = Cut("0:Conv", "ArgMax", (1, 65, 65, 3)), Head(1)
 
 @dataclass
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that tests set."""
 
     seconds: float = 0.0
 
@@ -32,13 +32,13 @@ class Clock:
 
 
 def measured(metric: str, value: float, *, low: float | None = None, high: float | None = None) -> Measurement:
-    """A measurement whose interval is a point unless told otherwise."""
+    """Return a measurement; by default its interval is the value alone."""
     low, high = (value if end is None else end for end in (low, high))
     return Measurement(metric, value, "u", low, high, samples=5, host=HOST)
 
 
 def recipe(**changes: object) -> Recipe:
-    """A recipe of two steps."""
+    """Return a recipe of two steps, with some fields changed."""
     fields: dict[str, Any] = {
         "name": "r",
         "about": "a test",
@@ -57,14 +57,14 @@ def trial(
     broken: tuple[str, ...] = (),
     artifact: Artifact | None = None,
 ) -> Trial:
-    """A trial; it has a candidate if it has an artifact."""
+    """Return a trial; it has a candidate if ``artifact`` is given."""
     own = recipe(name=name)
     candidate = Candidate(own, "c" * 64, artifact, ("cut: done",)) if artifact else None
     return Trial(name, own, configure(), candidate=candidate, measurements=measurements, verdict=Verdict(broken))
 
 
 def result(source: Source, *trials: Trial, winner: Trial | None = None) -> ExperimentResult:
-    """A run with one baseline."""
+    """Return the result of a run with one baseline."""
     return ExperimentResult(
         source=source,
         host=HOST,
@@ -82,6 +82,6 @@ def result(source: Source, *trials: Trial, winner: Trial | None = None) -> Exper
 
 
 def workspace(folder: Path, *, time_s: float = 240.0, lines: list[str] | None = None) -> Workspace:
-    """A workspace in ``folder``; what it reports is appended to ``lines``."""
+    """Return a workspace in ``folder``; its progress is appended to ``lines``."""
     progress = Progress(LineDisplay((lines if lines is not None else []).append))
     return Workspace(folder, ProcessLimits(time_s), progress, HOST)

@@ -1,4 +1,4 @@
-"""Small graphs of every format: segmenters whose person is whatever is red, a classifier and a text detector."""
+"""Small graphs in every format: segmenters that take red for a person, a classifier and a text detector."""
 
 from functools import cache
 from pathlib import Path
@@ -15,19 +15,19 @@ WEIGHTS = np.array([[1.0, -0.5, -0.5], [-0.5, -0.5, 1.0], [0.4, -0.3, 0.2], [-0.
 
 
 def first_kernel() -> np.ndarray:
-    """Redness, blueness and two others, averaged over 3×3 and over normalised RGB: (3, 3, 3, FEATURES)."""
+    """Return a kernel, (3, 3, 3, FEATURES): redness, blueness and two others, averaged over 3×3 pixels."""
     return np.broadcast_to(WEIGHTS.T / 9, (3, 3, 3, FEATURES)).astype(np.float32)
 
 
 def last_kernel(classes: int) -> np.ndarray:
-    """(1, 1, FEATURES, classes): class 1 of two, or the only one, is what is red enough; 15 of 21."""
+    """Return a kernel, (1, 1, FEATURES, classes), whose class `person` is the redness."""
     kernel = np.zeros((1, 1, FEATURES, classes), np.float32)
     kernel[0, 0, 0, person(classes)] = 8.0
     return kernel
 
 
 def last_bias(classes: int) -> np.ndarray:
-    """A margin of 4, so that the person begins at a redness of one half."""
+    """Return biases with a margin of 4, so that the person begins at a redness of one half."""
     bias = np.full(classes, -4.0, np.float32)
     bias[0] = 4.0 if classes > 1 else -4.0
     bias[person(classes)] = 0.0 if classes > 1 else -4.0
@@ -40,7 +40,7 @@ def person(classes: int) -> int:
 
 @cache
 def network(end: str = "logits", *, rescaled: bool = True, side: int | None = SIDE) -> keras.Model:
-    """Float pixels (or normalised ones, where they aren't ``rescaled`` inside) to logits, probabilities or classes."""
+    """Return a network from float pixels, normalised ones unless ``rescaled``, to the output that ``end`` names."""
     classes = 1 if end == "sigmoid" else 2
     image = keras.Input((side, side, 3), batch_size=1, name="photo")
     values = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image) if rescaled else image
@@ -63,19 +63,19 @@ def network(end: str = "logits", *, rescaled: bool = True, side: int | None = SI
 
 
 def write_keras(path: Path, end: str = "logits", **how: object) -> Path:
-    """A ``.keras`` or ``.h5`` file."""
+    """Write a ``.keras`` or ``.h5`` file."""
     network(end, **how).save(path)
     return path
 
 
 def write_saved(folder: Path, end: str = "logits", **how: object) -> Path:
-    """A SavedModel."""
+    """Write a SavedModel."""
     network(end, **how).export(folder, verbose=False)
     return folder
 
 
 def write_tflite(path: Path, end: str = "logits", *, bits: int = 32, **how: object) -> Path:
-    """A TFLite file of floats, or of 8 bits with uint8 pictures."""
+    """Write a TFLite file in floats, or in 8 bits with uint8 pictures."""
     converter = tf.lite.TFLiteConverter.from_keras_model(network(end, **how))
     if bits == 8:
         rng = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def write_tflite(path: Path, end: str = "logits", *, bits: int = 32, **how: obje
 
 
 def write_onnx(path: Path, end: str = "logits", *, classes: int = 2, names: str = "n", side: int | None = SIDE) -> Path:
-    """Channels first and normalised floats in, as PyTorch exports have them; nodes are called ``names`` and a number.
+    """Write an ONNX graph with channels first and normalised input, like PyTorch's exports; nodes are ``names`` N.
 
     ``end``: logits, argmax, softmax, or sigmoid of one class.
     """
@@ -127,7 +127,7 @@ def _onnx_body(names: str, classes: int) -> tuple[list[onnx.NodeProto], dict[str
 
 
 def write_classifier(path: Path) -> Path:
-    """An ONNX classifier of ten classes."""
+    """Write an ONNX classifier of ten classes."""
     rng = np.random.default_rng(1)
     nodes, weights = _onnx_body("n", 2)
     weights["head"] = rng.normal(0, 2, (FEATURES, 10)).astype(np.float32)
@@ -143,7 +143,7 @@ def write_classifier(path: Path) -> Path:
 
 
 def write_detector(path: Path) -> Path:
-    """An ONNX text detector: a map of scores and one of boxes, at half the picture's size."""
+    """Write an ONNX text detector: a map of scores and one of boxes, at half the picture's size."""
     nodes, weights = _onnx_body("n", 2)
     weights["boxes.weight"] = np.random.default_rng(2).normal(0, 1, (5, FEATURES, 1, 1)).astype(np.float32)
     weights["score.weight"] = last_kernel(1).transpose(3, 2, 0, 1)
@@ -159,8 +159,9 @@ def write_detector(path: Path) -> Path:
 
 
 def write_finder(path: Path) -> Path:
-    """An ONNX detector that answers as many boxes as it finds, or none, as torchvision's do: a box, its score and its
-    class for each bright place.
+    """Write an ONNX detector with a variable number of boxes, maybe none, like torchvision's.
+
+    It gives a box, a score and a class for each bright place.
     """
     nodes, weights = _onnx_body("n", 2)
     weights["score.weight"] = last_kernel(1).transpose(3, 2, 0, 1)
@@ -199,6 +200,6 @@ def _save_onnx(
 
 
 def write_ir(path: Path, end: str = "logits", **how: object) -> Path:
-    """OpenVINO IR of the ONNX graph."""
+    """Write the ONNX graph as OpenVINO IR."""
     ov.save_model(ov.convert_model(write_onnx(path.with_suffix(".onnx"), end, **how)), path)
     return path

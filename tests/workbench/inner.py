@@ -1,4 +1,4 @@
-"""A graph with inner channels: convolution, depthwise, convolution, and some of the channels repeat others."""
+"""A graph of a convolution, a depthwise one and a convolution, in which some channels are copies of others."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SIDE, CHANNELS, DIFFERENT = 65, 48, 12
 
 
 def write(path: Path) -> Artifact:
-    """From (1, 65, 65, 3) uint8 to (1, 33, 33, 1) in [0, 1]; every channel beyond the twelfth repeats one of them."""
+    """Write a graph from (1, 65, 65, 3) uint8 to (1, 33, 33, 1) in [0, 1]; channels after the twelfth are copies."""
     rng = np.random.default_rng(3)
     repeats = np.arange(CHANNELS) % DIFFERENT
     wide = rng.normal(0, 0.02, (DIFFERENT, 3, 3, 3))[repeats].astype(np.float32)

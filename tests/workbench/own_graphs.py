@@ -1,4 +1,4 @@
-"""Graphs of the kinds that users bring: control flow, checkpoints, sizes fixed inside, odd names and types."""
+"""Unusual graphs as users have them: control flow, checkpoints, sizes fixed inside, odd names and types."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ SIDE = 64
 
 
 def write_frozen(path: Path, build: Callable[[], None]) -> Path:
-    """The TensorFlow graph that ``build`` makes, as a frozen ``.pb``."""
+    """Write the TensorFlow graph that ``build`` creates as a frozen ``.pb``."""
     graph = tf.Graph()
     with graph.as_default():
         build()
@@ -19,13 +19,13 @@ def write_frozen(path: Path, build: Callable[[], None]) -> Path:
 
 
 def kernel(side: int, inputs: int, outputs: int, seed: int = 0) -> tf.Tensor:
-    """A random kernel, (side, side, inputs, outputs)."""
+    """Return a random kernel, (side, side, inputs, outputs)."""
     values = np.random.default_rng(seed).normal(0, 1 / side, (side, side, inputs, outputs))
     return tf.constant(values.astype(np.float32))
 
 
 def write_switched(path: Path) -> Path:
-    """A boolean placeholder, old control flow (Switch and Merge), beside the picture."""
+    """Write a graph with a boolean placeholder and old control flow (Switch and Merge)."""
 
     def build() -> None:
         tf.compat.v1.disable_control_flow_v2()
@@ -40,7 +40,7 @@ def write_switched(path: Path) -> Path:
 
 
 def write_loop(path: Path) -> Path:
-    """A loop of TensorFlow 1 whose counter leaves it beside the answer."""
+    """Write a graph with a loop of TensorFlow 1 that returns its counter, too."""
 
     def build() -> None:
         tf.compat.v1.disable_control_flow_v2()
@@ -58,7 +58,7 @@ def write_loop(path: Path) -> Path:
 
 
 def write_fixed_inside(path: Path, side: int = SIDE) -> Path:
-    """Any size outside; a reshape inside takes ``side`` only."""
+    """Write a graph whose input has any size, but whose inner reshape requires ``side``."""
 
     def build() -> None:
         photo = tf.compat.v1.placeholder(tf.uint8, (1, None, None, 3), "photo")
@@ -70,7 +70,7 @@ def write_fixed_inside(path: Path, side: int = SIDE) -> Path:
 
 
 def write_multiples(path: Path, rest: int = 0) -> Path:
-    """Sides must be multiples of 32, or one more: features are halved five times and enlarged again."""
+    """Write a graph whose sides must be multiples of 32, or of that plus one: it halves features five times."""
 
     def build() -> None:
         photo = tf.compat.v1.placeholder(tf.float32, (None, None, None, 3), "photo")
@@ -86,7 +86,7 @@ def write_multiples(path: Path, rest: int = 0) -> Path:
 
 
 def write_unranked(path: Path) -> Path:
-    """An input that doesn't even say how many sides it has."""
+    """Write a graph with an input of unknown rank."""
 
     def build() -> None:
         photo = tf.compat.v1.placeholder(tf.float32, None, "photo")
@@ -97,7 +97,7 @@ def write_unranked(path: Path) -> Path:
 
 
 def write_channels_first(path: Path) -> Path:
-    """A TensorFlow graph with its channels before its rows."""
+    """Write a TensorFlow graph with channels first."""
 
     def build() -> None:
         photo = tf.compat.v1.placeholder(tf.float32, (1, 3, SIDE, SIDE), "photo")
@@ -108,7 +108,7 @@ def write_channels_first(path: Path) -> Path:
 
 
 def write_simulated(path: Path, low: float, high: float) -> Path:
-    """Quantization-aware training, the picture's own range from ``low`` to ``high``."""
+    """Write a graph of quantization-aware training; the picture's range is from ``low`` to ``high``."""
 
     def build() -> None:
         photo = tf.compat.v1.placeholder(tf.float32, (1, SIDE, SIDE, 3), "photo")
@@ -121,7 +121,7 @@ def write_simulated(path: Path, low: float, high: float) -> Path:
 
 
 def write_meta(prefix: Path) -> np.ndarray:
-    """A TensorFlow 1 graph with a variable, as .meta with a checkpoint and as .pb; the variable's value."""
+    """Write a TensorFlow 1 graph as .meta with a checkpoint and as .pb; return its variable's value."""
     graph = tf.Graph()
     value = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
     with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
@@ -135,7 +135,7 @@ def write_meta(prefix: Path) -> np.ndarray:
 
 
 def write_signatures(folder: Path) -> Path:
-    """A SavedModel of two functions with named answers, and one that takes JPEG strings."""
+    """Write a SavedModel with two functions with named outputs, and one that takes JPEG strings."""
 
     class Model(tf.Module):
         def __init__(self) -> None:
@@ -163,7 +163,7 @@ def write_signatures(folder: Path) -> Path:
 
 
 def write_named_keras(path: Path, *, half: bool = False) -> Path:
-    """A Keras file of two inputs and two named answers; with weights of float32 and, ``half``, layers of float16."""
+    """Write a Keras file with two inputs and two named outputs; ``half``: layers compute in float16."""
     import keras
 
     policy = "mixed_float16" if half else "float32"
@@ -176,7 +176,7 @@ def write_named_keras(path: Path, *, half: bool = False) -> Path:
 
 
 def write_any_size_keras(path: Path) -> Path:
-    """A Keras file for pictures of any size, with an enlargement in it."""
+    """Write a Keras file for pictures of any size, with an upsampling layer."""
     import keras
 
     photo = keras.Input((None, None, 3), name="photo")
@@ -187,7 +187,7 @@ def write_any_size_keras(path: Path) -> Path:
 
 
 def write_lambda(path: Path) -> Path:
-    """A Keras file with Python code of its own."""
+    """Write a Keras file with a Lambda layer."""
     import keras
 
     photo = keras.Input((SIDE, SIDE, 3), name="photo")

@@ -1,4 +1,4 @@
-"""A short run of ``workbench optimize``, to be killed; light enough for its children to import."""
+"""A short run of ``workbench optimize`` that tests kill; without heavy imports, for its child processes."""
 
 import sys
 from dataclasses import replace
@@ -18,7 +18,7 @@ SHORT = Effort("quick", calibration=3, frames=9, rounds=4, round_s=0.02, first_r
 
 
 def propose(source: Source) -> tuple[Trial, ...]:
-    """Two recipes, one of them in two configurations, and one that can't be applied."""
+    """Return trials of two recipes, one of them in two configurations, and of one that can't be applied."""
     whole, quantized = (find_recipe(name, source) for name in ("float", "int8"))
     broken = replace(whole, name="broken", steps=(make_step("cut", {"output": "nowhere"}, source),))
     pairs = ((quantized, THROUGHPUT), (whole, LATENCY), (whole, THROUGHPUT), (broken, LATENCY))
@@ -26,7 +26,7 @@ def propose(source: Source) -> tuple[Trial, ...]:
 
 
 def conduct(words: list[str]) -> int:
-    """``workbench optimize`` with these words, at a short effort."""
+    """Run ``workbench optimize`` with these arguments at a short effort; return the exit code."""
     arguments = cli.make_parser().parse_args(["optimize", *words])
     experiment, limits = optimize.prepare(arguments, SHORT)
     return optimize.conduct(arguments, replace(experiment, trials=propose(experiment.source)), limits)

@@ -1,4 +1,4 @@
-"""OpenVINO graphs of a few layers, made in memory: picture in, features through a chain of layers, answers out."""
+"""OpenVINO graphs of a few layers, built in memory from a chain of layers."""
 
 from typing import Self
 
@@ -10,35 +10,35 @@ from danmatte_workbench.runtimes.core import open_core
 
 
 def run(model: ov.Model, *values: np.ndarray) -> list[np.ndarray]:
-    """All answers to the values, in float32 arithmetic; the graph itself stays as it is."""
+    """Return all outputs for the values, computed in float32; the graph isn't changed."""
     compiled = open_core().compile_model(model.clone(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled(list(values))
     return [np.array(results[number]) for number in range(len(model.outputs))]
 
 
 def answer(model: ov.Model, value: np.ndarray) -> np.ndarray:
-    """The first answer."""
+    """Return the first output."""
     return run(model, value)[0]
 
 
 def kinds(model: ov.Model) -> list[str]:
-    """What kinds of nodes there are, constants, parameters and results aside."""
+    """Return the types of all nodes except constants, parameters and results."""
     left_out = ("Constant", "Parameter", "Result")
     return [kind for node in model.get_ordered_ops() if (kind := node.get_type_name()) not in left_out]
 
 
 def named(model: ov.Model, name: str) -> ov.Node:
-    """The node of that friendly name."""
+    """Return the node with this friendly name."""
     return next(node for node in model.get_ordered_ops() if node.get_friendly_name() == name)
 
 
 class Chain:
-    """Layers with random weights, one after another; ``value`` is what has become of the picture."""
+    """A chain of layers with random weights; ``value`` is the current output."""
 
     def __init__(
         self, height: int = 9, width: int = 9, channels: int = 3, *, seed: int = 0, last: bool = False
     ) -> None:
-        """The picture has its channels first, or ``last``."""
+        """Start with a picture with channels first, or ``last``."""
         self.rng = np.random.default_rng(seed)
         shape = [1, height, width, channels] if last else [1, channels, height, width]
         self.picture = ops.parameter(shape, np.float32, name="picture")
@@ -90,7 +90,7 @@ class Chain:
         return self
 
     def model(self, *others: ov.Node) -> ov.Model:
-        """The graph whose answers are the chain's value, and the others."""
+        """Return the graph with the chain's value and ``others`` as outputs."""
         return ov.Model([ops.result(node) for node in (self.value, *others)], [self.picture], "chain")
 
     def _end(self, name: str, outputs: int, bias: bool) -> Self:
@@ -103,5 +103,5 @@ class Chain:
 
 
 def noise(model: ov.Model, seed: int = 1) -> np.ndarray:
-    """A value of the shape that the graph's input has."""
+    """Return a random value with the shape of the graph's input."""
     return np.random.default_rng(seed).normal(0, 1, list(model.input(0).shape)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A small graph as TFLite gives quantized ones: bytes in, weights as bytes with a zero point, activations rounded."""
+"""A small graph like TFLite's quantized ones: 8-bit input, weights with zero points, quantized activations."""
 
 from pathlib import Path
 
@@ -13,24 +13,24 @@ SIDE, WIDTH = 17, 8
 
 
 def round_to_bytes(value: ov.Output, low: float, high: float, ends: tuple[float, float] | None = None) -> ov.Node:
-    """The value in 256 steps from low to high, told as what lies between the ends."""
+    """Return the value quantized to 256 steps from low to high, mapped to the range ``ends``."""
     first, last = ends or (low, high)
     return ops.fake_quantize(value, *(np.full((1, 1, 1, 1), end, np.float32) for end in (low, high, first, last)), 256)
 
 
 def store_kernel(shape: tuple[int, ...], rng: np.random.Generator, *, point: int, step: float) -> ov.Node:
-    """Bytes of all values, less the zero point, times the step."""
+    """Return a kernel of random bytes, minus the zero point, times the step."""
     numbers = rng.integers(0, 256, shape, dtype=np.uint8)
     moved = ops.subtract(ops.convert(ops.constant(numbers), "f32"), np.full((1,) * len(shape), point, np.float32))
     return ops.multiply(moved, np.full((1,) * len(shape), step, np.float32))
 
 
 def make(point: int = 128) -> ov.Model:
-    """A convolution, a depthwise one, and one that gives a single channel; pictures (1, SIDE, SIDE, 3) of bytes."""
+    """Return a graph for pictures (1, SIDE, SIDE, 3) uint8: two convolutions, one depthwise, and one to one channel."""
     rng = np.random.default_rng(0)
     picture = ops.parameter([1, SIDE, SIDE, 3], np.uint8, name="picture")
     value = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
-    value = round_to_bytes(value.output(0), 0, 255, (-1.0, 127 / 128))  # bytes in, what they stand for out
+    value = round_to_bytes(value.output(0), 0, 255, (-1.0, 127 / 128))  # from bytes to real values
     pads = [1, 1]
     for kind, shape, step in (
         (ops.convolution, (WIDTH, 3, 3, 3), 0.01),
@@ -48,5 +48,5 @@ def make(point: int = 128) -> ov.Model:
 
 
 def write(path: Path) -> Artifact:
-    """The graph as an IR at the path."""
+    """Write the graph as IR."""
     return openvino.save(make(140), path)

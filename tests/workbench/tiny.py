@@ -1,4 +1,4 @@
-"""Tiny frozen graphs in the official style, whose person is whatever is red, and pictures to go with them."""
+"""Tiny frozen graphs in the official style that take red for a person, and pictures for them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +17,9 @@ SHARPNESS, THRESHOLD = 6.0, 4.0
 
 @dataclass(frozen=True)
 class Tiny:
-    """What a tiny graph does before its first convolution, how it enlarges, and how many classes it knows.
+    """Options of a tiny graph: preprocessing, resize, and number of classes.
 
-    At stride 2 its second depthwise convolution is dilated, at stride 4 the first one strides instead.
+    At stride 2 its second depthwise convolution is dilated; at stride 4 the first one has a stride instead.
     """
 
     name: str = "tiny"
@@ -39,7 +39,7 @@ class Tiny:
 
     @property
     def features(self) -> int:
-        """Height and width of the features, and of the logits."""
+        """Return height and width of the features and of the logits."""
         return (self.side - 1) // self.stride + 1
 
 
@@ -53,9 +53,9 @@ COARSE = Tiny(name="coarse", stride=4)
 
 @cache
 def frozen(tiny: Tiny) -> bytes:
-    """The frozen graph, with SpaceToBatch and an unfolded batch norm, as real exports have them.
+    """Return the frozen graph, with SpaceToBatch and a batch norm that isn't folded, like real exports.
 
-    Unless it is ``fixed``, it takes pictures of any size, and answers at that size.
+    Unless it is ``fixed``, it takes pictures of any size and its output has that size.
     """
     resize_bilinear = tf.compat.v1.image.resize_bilinear
     graph = tf.Graph()
@@ -115,7 +115,7 @@ def _normal(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
 
 
 def _first(tiny: Tiny, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Redness, blueness and noise, averaged over 3×3, of pixels normalised as this graph does it."""
+    """Return kernel and bias for redness, blueness and noise, averaged over 3×3 pixels normalised by this graph."""
     wanted = np.concatenate([[RED, BLUE], rng.normal(0, 0.4, (FEATURES - 2, 3))])  # in RGB
     if tiny.colour == "BGR":
         wanted = wanted[:, ::-1]
@@ -129,12 +129,12 @@ def _last(tiny: Tiny, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     bias = np.full(tiny.classes, -1.0)
     decide[0, tiny.person], bias[0], bias[tiny.person] = SHARPNESS, THRESHOLD, 0.0
     if tiny.classes > 2:
-        decide[1, 7], bias[7] = SHARPNESS, 0.0  # something blue
+        decide[1, 7], bias[7] = SHARPNESS, 0.0  # class 7 is blue
     return decide[None, None], bias.astype(np.float32)
 
 
 def write(folder: Path, tiny: Tiny) -> Path:
-    """The graph and its model.toml in ``folder``; the path of the latter."""
+    """Write the graph and its model.toml; return the path of the latter."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / GRAPH).write_bytes(frozen(tiny))
     path = folder / "model.toml"
@@ -143,7 +143,7 @@ def write(folder: Path, tiny: Tiny) -> Path:
 
 
 def description(tiny: Tiny) -> dict[str, Any]:
-    """What model.toml says of the graph."""
+    """Return the content of the graph's model.toml."""
     return {
         "name": tiny.name,
         "graph": GRAPH,
@@ -163,7 +163,7 @@ def description(tiny: Tiny) -> dict[str, Any]:
 
 
 def toml(table: dict[str, Any]) -> str:
-    """Texts, numbers, lists of numbers and one level of tables, as TOML."""
+    """Return strings, numbers, lists of numbers and one level of tables as TOML."""
     plain = [f"{key} = {_value(value)}" for key, value in table.items() if not isinstance(value, dict)]
     nested = [f"[{key}]\n{toml(value)}" for key, value in table.items() if isinstance(value, dict)]
     return "\n".join([*plain, *nested])
@@ -174,7 +174,7 @@ def _value(value: Any) -> str:
 
 
 def scene(seed: int, height: int = 96, width: int = 128, *, people: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """A red ellipse or several before a grey and blue room, (H, W, 3) uint8 RGB, and the truth, (H, W) uint8."""
+    """Return red ellipses in front of a grey-blue room, (H, W, 3) uint8 RGB, and their mask, (H, W) uint8."""
     rng = np.random.default_rng(seed)
     shades = rng.integers(40, 200, (4, 5, 1)) + np.array([0, 0, 20])
     room = cv2.resize(shades.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -189,7 +189,7 @@ def scene(seed: int, height: int = 96, width: int = 128, *, people: int = 1) -> 
 
 
 def write_scenes(folder: Path, count: int, *, masks: bool = True) -> Path:
-    """``images/`` of several sizes, every fifth one empty, and ``masks/`` with an ignored ring in every third."""
+    """Write ``images/`` of several sizes, every fifth one empty, and ``masks/`` with an ignored ring in every third."""
     for name in ("images", "masks")[: 1 + masks]:
         (folder / name).mkdir(parents=True)
     for number in range(count):

@@ -1,4 +1,4 @@
-"""One small network and one set of official weights, which the tests of training share."""
+"""A small network and a set of official weights, shared by the tests of training."""
 
 from collections.abc import Mapping
 
@@ -15,14 +15,14 @@ Official = Mapping[str, Weights]
 
 @pytest.fixture(scope="session")
 def network() -> keras.Model:
-    """The default network for pictures of 33×33, with weights drawn from a fixed seed."""
+    """Return the default network for pictures of 33×33, with random weights from a fixed seed."""
     keras.utils.set_random_seed(3)
     return architecture.build((SIDE, SIDE))
 
 
 @pytest.fixture(scope="session")
 def official(network: keras.Model) -> Official:
-    """Weights of the official network's shapes, in TFLite's order, small enough to keep every layer alive."""
+    """Return weights with the official network's shapes, in TFLite's order, small enough that no layer saturates."""
     dice = np.random.default_rng(5)
     shapes = {
         layer.name.replace("-", "/"): layer.get_weights()[0].shape

@@ -1,4 +1,4 @@
-"""Pictures to degrade, which the tests of the quality network share."""
+"""Pictures to degrade, shared by the tests of the quality network."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from danmatte_workbench.training.quality.degradation import Picture
 
 
 def draw_scene(height: int, width: int, seed: int) -> Picture:
-    """(H, W, 3) uint8: coarse forms to fine grain, in colours."""
+    """Return a coloured picture, (H, W, 3) uint8, with coarse forms to fine grain."""
     rng = np.random.default_rng(seed)
     plane = np.zeros((height, width, 3), np.float32)
     for cell in (64, 24, 8, 3, 1):
@@ -21,13 +21,13 @@ def draw_scene(height: int, width: int, seed: int) -> Picture:
 
 @pytest.fixture(scope="session")
 def scene() -> Picture:
-    """A picture of a sample's size."""
+    """Return a picture of a sample's size."""
     return draw_scene(192, 192, 1)
 
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures as training takes it, two for each part."""
+    """Return a folder of pictures in the layout for training, two for each part."""
     root = tmp_path_factory.mktemp("people")
     for number, part in enumerate(("train", "val", "unlabelled")):
         (root / part / "images").mkdir(parents=True)
