@@ -46,7 +46,7 @@ def judging_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def jpeg() -> bytes:
-    """A 640×360 frame with a bright rectangle."""
+    """Return a 640×360 JPEG with a bright rectangle."""
     return pictures.encoded(".jpg", pictures.rectangle(360, 640))
 
 
@@ -54,7 +54,7 @@ def jpeg() -> bytes:
 async def start(models: Path) -> AsyncIterator[Start]:
     """Start a server on a free port; `delay_s` is the time its engine takes, `real` uses OpenVINO.
 
-    `held` is a gate that every picture waits at.
+    `delay_s` is the time of its fake engine; with `real`, OpenVINO computes; `held` is a gate at which pictures wait.
     """
     clients: list[TestClient] = []
 
@@ -90,7 +90,7 @@ def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def watched_loop() -> Iterator[None]:
     """Fail if a callback computes on the event loop, or blocks it.
 
-    CPU time of the loop's own thread tells computing from a busy machine.
+    CPU time of the loop's thread distinguishes computing from waiting on a busy machine.
     """
     slow: list[str] = []
     run = asyncio.Handle._run

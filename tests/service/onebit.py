@@ -1,4 +1,4 @@
-"""Decoders of 1-bit masks, written from the specifications alone: they share no code with what they check."""
+"""Decoders of 1-bit masks, written from the specifications, without code of the encoders that they check."""
 
 import json
 import re
@@ -13,7 +13,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def from_bits(data: bytes, height: int, width: int) -> Pixels:
-    """Rows of whole bytes, the leftmost pixel highest, in a zlib stream."""
+    """Decode a zlib stream of rows of whole bytes; the leftmost pixel is the highest bit."""
     rows = zlib.decompress(data)
     stride = (width + 7) // 8
     assert len(rows) == height * stride
@@ -22,7 +22,7 @@ def from_bits(data: bytes, height: int, width: int) -> Pixels:
 
 
 def from_rle(data: bytes) -> Pixels:
-    """`rleFrString` and `rleDecode` of cocoapi's maskApi.c."""
+    """Decode COCO's RLE, as `rleFrString` and `rleDecode` of cocoapi's maskApi.c do."""
     answer = json.loads(data)
     height, width = answer["size"]
     text, counts, place = answer["counts"].encode(), [], 0
@@ -43,7 +43,7 @@ def from_rle(data: bytes) -> Pixels:
 
 
 def from_svg(data: bytes) -> Pixels:
-    """What a browser fills at every pixel's centre: the nonzero rule, in the group's own coordinates."""
+    """Return the pixels whose centres a browser would fill, by the nonzero rule in the group's coordinates."""
     picture = ElementTree.fromstring(data.decode())
     assert picture.tag == f"{SVG}svg"
     width, height = (int(float(picture.attrib[side].removesuffix("px"))) for side in ("width", "height"))
@@ -61,7 +61,7 @@ def from_svg(data: bytes) -> Pixels:
 
 
 def walked(path: str) -> list[list[tuple[float, float]]]:
-    """The corners of a path's outlines; only straight ones."""
+    """Return the corners of a path's outlines, which must be straight."""
     outlines, x, y = [], 0.0, 0.0
     for letter, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
         numbers = [float(number) for number in text.split()]
@@ -77,7 +77,7 @@ def walked(path: str) -> list[list[tuple[float, float]]]:
 
 
 def crossed(corners: list[tuple[float, float]], y: float) -> list[tuple[float, int]]:
-    """Where an outline crosses a horizontal line, and whether upwards."""
+    """Return the x of each crossing of an outline with a horizontal line, and 1 if it rises or −1."""
     found = []
     for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
         if (y0 <= y) != (y1 <= y):

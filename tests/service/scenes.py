@@ -1,4 +1,4 @@
-"""Small grey scenes with structure, and a person in them."""
+"""Small grey scenes with texture, and a person in them."""
 
 from functools import cache
 
@@ -16,26 +16,26 @@ def _texture(number: int, light: int) -> np.ndarray:
 
 
 def scene(number: int, light: int = 90) -> np.ndarray:
-    """A scene of its own for every number."""
+    """Return a scene that differs for each number."""
     return _texture(number, light).copy()
 
 
 def person(x: int, width: int = 40) -> np.ndarray:
-    """Where a person stands: a column of the picture, bool."""
+    """Return where a person stands, a column of the picture, bool."""
     where = np.zeros(SIZE, bool)
     where[40:170, x : x + width] = True
     return where
 
 
 def with_person(x: int, number: int = 1) -> np.ndarray:
-    """The scene with a bright person in it."""
+    """Return the scene with a bright person."""
     picture = scene(number)
     picture[person(x)] = np.clip(_texture(99, 200), 160, 255)[person(x)]
     return picture
 
 
 def probabilities(where: np.ndarray, noise: int | None = None) -> np.ndarray:
-    """What a network would say, float32: sure inside and outside; `noise` is a seed for wrong edges."""
+    """Return probabilities, float32, that are certain inside and outside; `noise` is a seed for errors at edges."""
     values = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 2)
     if noise is not None:
         rough = np.random.default_rng(noise).normal(size=(45, 80)).astype(np.float32)

@@ -31,12 +31,12 @@ class Toy:
 
     @property
     def rows(self) -> int:
-        """Height of the output."""
+        """Return the height of the output."""
         return self.height // self.step
 
     @property
     def columns(self) -> int:
-        """Width of the output."""
+        """Return the width of the output."""
         return self.width // self.step
 
 

@@ -27,7 +27,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
                 found = super().select(0)
                 if not found:
-                    assert timeout is not None, "everybody waits, and nothing will happen"
+                    assert timeout is not None, "deadlock: all tasks wait, and no timer is set"
                     loop.now += timeout
                 return found
 

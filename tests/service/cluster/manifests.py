@@ -1,4 +1,4 @@
-"""What is deployed, read from the repository, and the programs that check it."""
+"""Kubernetes objects of the repository, and the programs that check them."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ CHART = ROOT / "service/chart"
 PLAIN = ROOT / "service/kubernetes"
 RULES = CHART / "files/rules.yaml"
 SHARED = Path(os.environ.get("DANMATTE_SHARED", ROOT.parent / "shared"))
-KUBERNETES = "1.35"  # whose schemas objects are checked against
+KUBERNETES = "1.35"  # version of the schemas by which objects are checked
 SCHEMAS = {
     "ScaledObject": "scaledobject_v1alpha1",
     "ServiceMonitor": "servicemonitor_v1",
@@ -56,52 +56,54 @@ EVERYTHING = {
 
 
 def need_helm() -> None:
-    """Skips where Helm isn't."""
+    """Skip the test without Helm."""
     if not kubernetes.find_tool("helm"):
-        pytest.skip("helm isn't here; scripts/kubernetes.py tools brings it")
+        pytest.skip("helm: not found; run scripts/kubernetes.py tools")
 
 
 def need_program(name: str) -> str:
-    """The program's path; skips where it isn't."""
+    """Return the program's path; skip the test if it isn't found."""
     found = shutil.which(name)
     if not found:
-        pytest.skip(f"{name} isn't here; Debian's package prometheus has it")
+        pytest.skip(f"{name}: not found; it is in Debian's package prometheus")
     return found
 
 
 def need_schema(kind: str) -> dict[str, Any]:
-    """The JSON schema of a kind that Kubernetes doesn't have itself."""
+    """Return the JSON schema of a kind that isn't part of Kubernetes; skip the test without it."""
     path = SHARED / "schemas" / f"{SCHEMAS[kind]}.json"
     if not path.exists():
-        pytest.skip(f"{path} isn't here; DANMATTE_SHARED says where such things are")
-    return yaml.safe_load(path.read_text().replace("^(?i)", "(?i)^"))  # Go takes a flag anywhere, Python at the front
+        pytest.skip(f"{path}: doesn't exist; DANMATTE_SHARED sets the folder of shared files")
+    return yaml.safe_load(
+        path.read_text().replace("^(?i)", "(?i)^")
+    )  # Go accepts a flag anywhere, Python only at the start
 
 
 def need_kubernetes_schemas() -> None:
-    """Skips where Kubernetes' own schemas aren't."""
+    """Skip the test without Kubernetes' schemas."""
     if not importlib.util.find_spec("kubernetes_validate"):
-        pytest.skip("kubernetes-validate isn't here; the extra dev brings it")
+        pytest.skip("kubernetes-validate: not installed; it is in the extra dev")
 
 
 def read_objects(text: str) -> list[dict[str, Any]]:
-    """The objects of a file of several."""
+    """Return the objects of a YAML file."""
     return [found for found in yaml.safe_load_all(text) if found]
 
 
 def render_objects(values: dict[str, str]) -> list[dict[str, Any]]:
-    """The chart's objects with these values."""
+    """Return the chart's objects with these values."""
     need_helm()
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     return read_objects(kubernetes.render("--namespace", "video", *words))
 
 
 def list_files() -> list[Path]:
-    """Every file of objects that stands beside the chart."""
+    """Return every file of objects outside of the chart."""
     return sorted(PLAIN.glob("*.yaml"))
 
 
 def find_containers(objects: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every container with the specification of its pod."""
+    """Yield the specification of every pod with each of its containers."""
     for found in objects:
         spec = found.get("spec", {})
         pod = spec if "containers" in spec else spec.get("template", {}).get("spec", {})
@@ -110,6 +112,6 @@ def find_containers(objects: list[dict[str, Any]]) -> Iterator[tuple[dict[str, A
 
 
 def find_object(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """The only object of a kind."""
+    """Return the only object of a kind."""
     (found,) = [each for each in objects if each["kind"] == kind]
     return found
