@@ -16,7 +16,7 @@ from danmatte.video.motion import measure_likeness
 
 MAX_MARGIN = 0.05  # share of the picture's height
 _SPECK = 0.0005  # share of the picture: smaller islands are removed, smaller holes are filled
-_HOLE = 0.02  # share of the person around it: smaller holes are filled, too
+_HOLE = 0.02  # share of the person around it: smaller holes are filled if a neighbouring frame has none there
 _SURE = 0.5  # likeness of pictures, 0 to 1: below it, a neighbouring frame isn't used
 _KERNEL = np.ones((3, 3), np.uint8)  # thinner shapes are edges, where optical flow is inexact
 # Hysteresis: a mask is hidden beyond the first value and shown again only beyond the second.
