@@ -52,7 +52,7 @@ def jpeg() -> bytes:
 
 @pytest.fixture
 async def start(models: Path) -> AsyncIterator[Start]:
-    """Start a server on a free port; `delay_s` is the time its engine takes, `real` uses OpenVINO.
+    """Return a function that starts a server on a free port.
 
     `delay_s` is the time of its fake engine; with `real`, OpenVINO computes; `held` is a gate at which pictures wait.
     """
