@@ -59,7 +59,7 @@ WIDE_FONTS = (
 
 
 def main() -> int:
-    """Compose the picture from the three paths of the command line."""
+    """Make the picture from the three paths of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frame", type=Path)
     parser.add_argument("mask", type=Path)

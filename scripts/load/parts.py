@@ -11,7 +11,7 @@ from load.fuzz import KINDS, TALLY
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "workbench/danmatte_workbench/samples"
 PARTS = {
-    "fuzz": "hostile inputs; each run adds to the stored sum",
+    "fuzz": "hostile inputs, which every run adds to the stored sum",
     "soak": "a long run of posts: losses, speed, memory",
     "cost": "CPU time of a frame compared with its parts alone, V2 compared with benchmark_app",
     "scaling": "two cores compared with one",
@@ -19,7 +19,7 @@ PARTS = {
     "swaps": "versions swapped under full load",
     "leavers": "half of the callers disconnect at a random moment",
     "workers": "kill -9 of workers, and SIGTERM, under load",
-    "plan": "predictions of `danmatte plan` compared with measurements; each run adds rounds of minutes to --json",
+    "plan": "predictions of `danmatte plan` compared with measurements, in rounds that every run adds to --json",
     "clients": "common clients, unmodified, in one run, with their versions",
     "peers": "comparison with FastAPI and LitServe",
 }

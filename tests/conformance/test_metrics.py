@@ -1,4 +1,4 @@
-"""What every metric must do; a new one is one line in `METRICS`."""
+"""Tests that every metric must pass; a new metric is one line in `METRICS`."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def metric(request: pytest.FixtureRequest) -> Metric:
 
 
 def predicted(*, spoil: float, sides: tuple[int, int] = (20, 30)) -> list[Score]:
-    """Scores of masks of which a share of the pixels is turned; every other picture is empty."""
+    """Return scores of masks with a share of inverted pixels; every second picture is empty."""
     rng = np.random.default_rng(0)
     scores = []
     for number in range(10):

@@ -1,4 +1,4 @@
-"""What every measure of outputs must do: an almost equal model passes at the default limit, and no ruined one does.
+"""Tests that every measure of outputs must pass: an almost equal model passes the default limit, a ruined one doesn't.
 
 A new measure is one line in `SOURCES`.
 """
@@ -20,7 +20,7 @@ FRAMES = 24
 
 
 def make_regions(rng: np.random.Generator) -> Answer:
-    """Two maps with soft boxes of text in them."""
+    """Return two maps with soft boxes of text."""
     maps = np.zeros((1, 2, 40, 60), np.float32)
     for channel in maps[0]:
         for _ in range(3):
@@ -31,7 +31,7 @@ def make_regions(rng: np.random.Generator) -> Answer:
 
 
 def make_boxes(rng: np.random.Generator) -> Answer:
-    """Eight boxes of two classes with scores, the surest first, as SSD's post-processing gives them."""
+    """Return eight boxes of two classes in descending order of score, like SSD's post-processing."""
     corners = rng.uniform(0, 0.6, (8, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(0.15, 0.35, (8, 2))], axis=1)
     scores = np.sort(rng.uniform(0.35, 0.99, 8))[::-1]
@@ -45,7 +45,7 @@ def make_softmax(rng: np.random.Generator) -> Answer:
 
 
 def make_selection(rng: np.random.Generator) -> Answer:
-    """Forty boxes with scores of two classes, and five of them selected, as ONNX' NonMaxSuppression gives them."""
+    """Return forty boxes with scores of two classes and a selection of five, like ONNX' NonMaxSuppression."""
     corners = rng.uniform(0, 0.6, (40, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(0.15, 0.35, (40, 2))], axis=1)
     numbers = rng.choice(40, 5, replace=False)
@@ -54,7 +54,7 @@ def make_selection(rng: np.random.Generator) -> Answer:
 
 
 def make_line(rng: np.random.Generator) -> Answer:
-    """Six characters, each a choice among twenty."""
+    """Return scores of six characters, each a choice among twenty."""
     logits = rng.normal(0, 3, (1, 6, 20))
     return ((np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32),)
 
@@ -81,7 +81,7 @@ SOURCES: dict[str, tuple[str, Make]] = {
 
 
 def change(answers: Answers, first: Callable[[np.ndarray], np.ndarray]) -> Answers:
-    """The same change to the first output of every frame; further outputs stay."""
+    """Apply the same change to the first output of every frame; keep further outputs."""
     return [(first(answer[0].astype(np.float32)), *answer[1:]) for answer in answers]
 
 
@@ -94,7 +94,7 @@ def spread(answers: Answers) -> float:
 
 
 def zero_half(values: np.ndarray) -> np.ndarray:
-    """Every other channel; of a single number itself."""
+    """Return every second channel; a single number unchanged."""
     changed = values.copy()
     if changed.ndim == 4 and changed.shape[1] < changed.shape[3]:
         changed[:, ::2] = 0
@@ -135,7 +135,7 @@ def case(request: pytest.FixtureRequest) -> tuple[str, Answers]:
 
 
 def lose(kind: str, source: Answers, candidate: Answers) -> float:
-    """Points of the whole."""
+    """Return the loss in points over all frames."""
     measure = OutputMeasure.all[kind](source, 0)
     samples = np.array([measure.sample(*pair) for pair in zip(source, candidate, strict=True)])
     assert np.isfinite(samples).all()

@@ -28,7 +28,7 @@ LOOP_WALL_S = 2.0
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two versions of one toy model; read-only."""
+    """Return a folder with two versions of one toy model; read-only."""
     root = tmp_path_factory.mktemp("models")
     publish(root, version=1)
     publish(root, version=2)
@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def judging_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that scores bright pictures as good, and one that finds people where a picture is bright."""
+    """Return a model that scores bright pictures as good, and one that finds people where a picture is bright."""
     root = tmp_path_factory.mktemp("models")
     publish_meaning(root, "score", name="quality")
     publish(root)
@@ -76,7 +76,7 @@ async def start(models: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`danmatte serve` as a separate process, and its address."""
+    """Run `danmatte serve` as a separate process; yield it and its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=read_environment()) as server:

@@ -1,4 +1,4 @@
-"""The record of clients: who wasn't there is a failure, and every test is counted for its client."""
+"""The record of clients: a missing client is a failure, and every test is counted for its client."""
 
 from pathlib import Path
 

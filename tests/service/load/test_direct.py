@@ -1,4 +1,4 @@
-"""Servers on this machine are asked past any proxy."""
+"""Requests to servers on this machine ignore proxies."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -9,7 +9,7 @@ from direct import open_url
 
 
 class Page(BaseHTTPRequestHandler):
-    """Always the same."""
+    """Respond with the same body to every request."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -22,7 +22,7 @@ class Page(BaseHTTPRequestHandler):
 
 def test_a_proxy_of_the_environment_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server listens there
     monkeypatch.delenv("no_proxy", raising=False)
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         serving = Thread(target=server.handle_request)

@@ -1,4 +1,4 @@
-"""What a bench stores is JSON, whatever didn't come."""
+"""Benchmarks store valid JSON even if some figures aren't finite."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What is counted while callers leave is what the server's own page of metrics says."""
+"""Requests in progress are read from the server's metrics while callers disconnect."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""How slow cores are, by a fixed piece of work."""
+"""Slowness of cores, measured by a fixed piece of work."""
 
 import time
 
@@ -10,7 +10,7 @@ from load.pace import SLOW, Pace, PaceMeter, find_slowness
 
 
 def sample(*spans: tuple[float, float], usual: float = 1.0) -> np.ndarray:
-    """Samples of ten seconds that take half as long again within the spans."""
+    """Return samples of ten seconds with times that are 50 % longer within the spans."""
     moments = np.arange(0, 10, 0.01)
     took = np.full(len(moments), usual)
     for begin, end in spans:

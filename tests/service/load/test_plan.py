@@ -1,4 +1,4 @@
-"""What is said of rounds in which plans and the service were compared."""
+"""Figures of rounds that compare predictions with the service."""
 
 import json
 from argparse import Namespace
@@ -24,7 +24,7 @@ SLOW = Pace(dict.fromkeys(CORES, 0.0), {core: np.full(1, 1.5) for core in CORES}
 
 
 def make_replies(*latencies_s: float) -> list[PostResult]:
-    """A request each second; of an answer 5 ms are waiting and the event loop's."""
+    """Return replies to a request each second; 5 ms of each are waiting and the event loop's."""
     return [
         PostResult(200, took_s, 0.004, took_s - 0.005, 1, float(number))
         if np.isfinite(took_s)
@@ -34,12 +34,12 @@ def make_replies(*latencies_s: float) -> list[PostResult]:
 
 
 def make_loops(*latencies_s: float) -> list[LoopRun]:
-    """An open loop and a busy one, of one core."""
+    """Return an open loop and a busy one on one core."""
     return [LoopRun(1, connections, FRAME, 2.0, make_replies(*latencies_s)) for connections in (0, 4)]
 
 
 def describe(pace: Pace, *latencies_s: float) -> plan.Row:
-    """What is said of a load with these latencies, by the capacity of loops that took 25 ms a frame."""
+    """Return the figures of a load with these latencies, by the capacity of loops with 25 ms per frame."""
     loops = make_loops(*[0.025] * 20)
     capacity = make_capacity(*(loop.summarize() for loop in loops))
     check = CheckOptions(len(latencies_s) / 4, plan.PATTERNS)
@@ -48,7 +48,7 @@ def describe(pace: Pace, *latencies_s: float) -> plan.Row:
 
 
 def make_row(share: float, streams: int, measured_ms: float, predicted_ms: float = 20.0) -> plan.Row:
-    """A load of two cores."""
+    """Return a load on two cores."""
     figures = {"p99_ms": predicted_ms, "p99_of_all_ms": predicted_ms}
     predicted = dict.fromkeys(("paced", "paced_from_one_core", "plain"), figures)
     facts = {"cores": 2, "pattern": "periodic", "share": share, "streams": streams}

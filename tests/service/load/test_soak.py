@@ -1,4 +1,4 @@
-"""The soak's figures."""
+"""Figures of the soak."""
 
 from load.soak import slope_bytes
 

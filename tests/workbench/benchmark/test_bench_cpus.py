@@ -1,4 +1,4 @@
-"""The bench of masks under each instruction set: it runs every level, and floats agree with themselves."""
+"""The benchmark of masks under each instruction set runs every level, and a float graph agrees with itself."""
 
 import argparse
 from pathlib import Path

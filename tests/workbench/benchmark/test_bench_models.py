@@ -1,4 +1,4 @@
-"""Graphs by others: what is drawn for them, where they come from, and how their figures are told."""
+"""Graphs by others: their drawn frames, their origins, and the table and chart of their figures."""
 
 import json
 import random
@@ -18,7 +18,7 @@ import other_graphs
 
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where figures are read from."""
+    """Return the folder from which figures are read."""
     monkeypatch.setattr(model_figures, "STORED", tmp_path)
     return tmp_path
 
@@ -28,7 +28,7 @@ def speed(value: float) -> dict[str, float]:
 
 
 def store(folder: Path, name: str, ours: float | None) -> None:
-    """A graph whose framework does 10 frames a second and OpenVINO 20, or 30 when it runs as ours does."""
+    """Store a graph with 10 frames a second in its framework, 20 in OpenVINO, and 30 there with our settings."""
     speeds = {"TFLite": 10.0, "OpenVINO, uncut f32": 20.0, "OpenVINO, uncut bf16": 15.0}
     facts: dict[str, Any] = {"title": f"the {name}", "host": {"cores": 2, "cpu": "a CPU"}}
     if ours:
@@ -82,7 +82,7 @@ def test_turned_lines_are_upside_down_every_other_time(tmp_path: Path) -> None:
     )
     pictures = [np.asarray(Image.open(folder / "drawn001.png")).astype(int) for folder in (plain, turned)]
     assert pictures[0].shape == (48, 192, 3)
-    assert np.abs(pictures[0][::-1, ::-1] - pictures[1]).max() <= 2  # blurred after it was turned
+    assert np.abs(pictures[0][::-1, ::-1] - pictures[1]).max() <= 2  # blurred after rotation
     first = [(folder / "drawn000.png").read_bytes() for folder in (plain, turned)]
     assert first[0] == first[1]
 

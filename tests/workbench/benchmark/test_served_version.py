@@ -1,4 +1,4 @@
-"""Which version scripts/run serves: the one that comes along, unless the new one is better here."""
+"""Choice of the version that scripts/run serves: the bundled one, unless the new one is better here."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from served_version import BUNDLED, FRESH, STOCK, choose, describe, find_better
 
 
 def race(bundled: float, fresh: float, *, waits: tuple[float, float, float] = (20, 20, 90)) -> Rounds:
-    """Seven rounds in which speeds vary together, as on a busy machine."""
+    """Return seven rounds in which speeds vary together, as on a busy machine."""
     noise = [1.0, 0.6, 0.9, 1.1, 0.5, 1.0, 0.8]
     speeds = {BUNDLED: bundled, FRESH: fresh, STOCK: 10.0}
     return Rounds(

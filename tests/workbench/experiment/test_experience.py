@@ -1,4 +1,4 @@
-"""A short search starts with the recipes that won before on such a CPU, the surest first."""
+"""A short search starts with the recipes that won on such CPUs before, in descending order of success."""
 
 from pathlib import Path
 

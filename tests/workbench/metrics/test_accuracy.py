@@ -1,4 +1,4 @@
-"""Agreement of masks, against cases computed by hand."""
+"""Agreement of masks, compared with cases computed by hand."""
 
 import itertools
 
@@ -16,20 +16,20 @@ NUMBERS = itertools.count()
 
 
 def box(top: int, left: int, bottom: int, right: int, side: int = 20) -> np.ndarray:
-    """A filled rectangle, (side, side) bool."""
+    """Return a filled rectangle, (side, side) bool."""
     mask = np.zeros((side, side), bool)
     mask[top:bottom, left:right] = True
     return mask
 
 
 def truth(mask: np.ndarray, ignored: np.ndarray | None = None) -> np.ndarray:
-    """A mask as it lies on disk."""
+    """Return a mask as stored in files."""
     values = np.where(mask, 255, 0).astype(np.uint8)
     return values if ignored is None else np.where(ignored, 128, values).astype(np.uint8)
 
 
 def counted(both: int, either: int, *, people: bool = True, painted: int = 0, name: str = "") -> Score:
-    """A score with that intersection and union, of a picture of 100 pixels."""
+    """Return a score with this intersection and union, of a picture of 100 pixels."""
     name = name or f"{next(NUMBERS)}"
     return Score(name, both, either, both, either, truth=max(both, 1) if people else 0, painted=painted, counted=100)
 
@@ -58,7 +58,7 @@ def test_two_empty_masks_agree() -> None:
 
 
 def test_boundary_iou_sees_only_the_band_along_outlines() -> None:
-    """Width 1 at this size: the ring of a 10×10 box has 36 pixels; a hole in the middle adds its own rim."""
+    """At this size the band has width 1: the ring of a 10×10 box has 36 pixels, and a hole adds another ring."""
     assert score_mask("x", box(5, 5, 15, 15), truth(box(5, 5, 15, 15))).edge_either == 36
     shifted = score_mask("x", box(5, 6, 15, 16), truth(box(5, 5, 15, 15)))
     # The two rings share rows 5 and 14 from column 6 to 14.
@@ -115,14 +115,14 @@ def test_full_agreement_is_no_disagreement() -> None:
 
 def test_where_nobody_is_nothing_can_be_compared() -> None:
     nobody = [counted(0, 0, people=False)]
-    with pytest.raises(InputError, match="nobody"):
+    with pytest.raises(InputError, match="no people in these frames"):
         measure_mask_disagreement(nobody, "iou_drop", HOST)
     with pytest.raises(InputError, match="no picture has people"):
         measure_iou_drop(nobody, nobody, "iou_drop", HOST)
 
 
 def test_pictures_of_one_scene_count_as_one_for_the_interval() -> None:
-    """Twelve frames of a clip are hardly more than one: they must not make a figure look sure."""
+    """Twelve frames of a clip tell hardly more than one, so they must not narrow the interval."""
     before = [counted(100, 100, name=f"{number}") for number in range(48)]
     after = [counted(90 + (number // 12) * 2, 100, name=f"{number}") for number in range(48)]
     alone = measure_iou_drop(before, after, "iou_drop", HOST)
@@ -136,7 +136,7 @@ def test_pictures_of_one_scene_count_as_one_for_the_interval() -> None:
 
 
 def test_a_kind_of_one_picture_is_never_surely_beyond_a_limit() -> None:
-    """One picture of a person each: the unlucky one among a hundred would reject whatever is tried."""
+    """With one picture per kind, an unlucky one of a hundred would reject every candidate."""
     names = [f"{number}" for number in range(40)]
     own = [counted(90, 100, name=name) for name in names]
     scores = [counted(88 if name == "7" else 90, 100, name=name) for name in names]
@@ -146,7 +146,7 @@ def test_a_kind_of_one_picture_is_never_surely_beyond_a_limit() -> None:
     assert (found.worst.loss.low, found.worst.loss.high) == (-100, 100)
     kinds = {item.kind: item.loss for item in found.kinds}
     assert Budget(0.5).judge(found.measurements, kinds).accepted
-    # Three of a kind, all of which lose as much, tell something.
+    # Three pictures of a kind with the same loss are significant.
     scores = [counted(88 if name in ("7", "8", "9") else 90, 100, name=name) for name in names]
     found = ScoredFrames(scores, own, {name: "odd" if name in "789" else "others" for name in names}).measure(HOST)
     kinds = {item.kind: item.loss for item in found.kinds}
@@ -168,7 +168,7 @@ def test_a_kind_of_scene_is_measured_where_it_has_people_and_the_worst_is_known(
 
 
 def test_what_differs_near_the_outline_counts_for_a_quarter_where_there_are_no_labels() -> None:
-    """Two pixels are a hundredth of the diagonal of a picture of 150."""
+    """In a picture of 150 pixels, a hundredth of the diagonal is two pixels."""
     side, person = 150, box(50, 50, 100, 100, 150)
     rim, hole = person | box(49, 50, 50, 100, side), person & ~box(70, 70, 80, 75, side)
     near, far = (score_mask("x", mask, truth(person)) for mask in (rim, hole))

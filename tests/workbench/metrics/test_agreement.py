@@ -1,4 +1,4 @@
-"""Tensors that agree, and tensors that don't."""
+"""Agreement and disagreement of tensors."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ SCORES: list[Answer] = [(RNG.normal(size=(1, 10)).astype(np.float32),) for _ in 
 
 
 def score(before: Sequence[Answer], after: Sequence[Answer], *kinds: str) -> list[TensorScore]:
-    """Each frame's tensors compared."""
+    """Return the comparison of each frame's tensors."""
     return score_tensors([str(number) for number in range(len(before))], before, after, kinds or ("scores",))
 
 
@@ -38,7 +38,7 @@ def test_the_worst_output_counts() -> None:
 
 
 def test_kinds_of_other_limits_count_in_proportion() -> None:
-    """Boxes may lose three times as much as scores, so their loss counts for a third."""
+    """The limit of boxes is three times that of scores, so their loss counts for a third."""
     corners = RNG.uniform(0, 0.5, (12, 1, 5, 2))
     boxes = np.concatenate([corners, corners + 0.3], axis=3).astype(np.float32)
     before = [(scores, box) for (scores,), box in zip(SCORES, boxes, strict=True)]
@@ -94,7 +94,7 @@ def test_no_frames_and_other_outputs_are_refused() -> None:
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["scores", "regression", "regions", "embedding", "tensor"])
 def test_a_source_that_answers_no_number_is_named_with_the_frame(wrong: float, kind: str) -> None:
-    """Or else every candidate would lose everything, and nobody would know why."""
+    """Otherwise every candidate would lose everything without a reason."""
     before = [(np.linspace(number, 1, 8 if kind != "regression" else 1)[None],) for number in range(4)]
     before[2][0][0, 0] = wrong
     with pytest.raises(InputError, match=r"^2: output 0 of the source has NaN or infinity"):

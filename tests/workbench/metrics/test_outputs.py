@@ -1,4 +1,4 @@
-"""Outputs that are as many as a graph finds: measured without a fixed number of them."""
+"""Outputs of variable length, such as the boxes that a graph finds."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ FAR_APART = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50]], np.fl
 
 
 def find(*scores: float) -> Answer:
-    """A box with its class for each score."""
+    """Return a box with its class for each score."""
     count = len(scores)
     return FAR_APART[:count], np.ones(count, np.int64), np.array(scores, np.float32)
 
@@ -25,7 +25,7 @@ def test_a_lone_box_has_its_own_score() -> None:
     measure = BoxesMeasure(source, 0)
     assert lose(measure, source[1], source[1]) == 0
     assert lose(measure, source[1], find(0.35)) == pytest.approx(40)
-    # What the source isn't sure of is no detection, so nothing is lost where the candidate doesn't find it.
+    # A box with a low score isn't a detection of the source, so missing it isn't a loss.
     assert lose(measure, source[3], find()) == 0
     assert lose(measure, source[3], find(0.9)) == 100
 

@@ -1,4 +1,4 @@
-"""What holds of every score, every metric and every interval, whatever the masks."""
+"""Properties of scores, metrics and intervals that hold for all masks."""
 
 from dataclasses import replace
 
@@ -53,7 +53,7 @@ COUNTS = st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
 
 
 def make_score(counts: tuple[int, int, int]) -> Score:
-    """From what both have, and what only one of them has."""
+    """Return a score from the pixels that both have, and those that only one of them has."""
     both, extra, lacking = counts
     either = both + extra + lacking
     return Score("x", both, either, both, either, truth=both + lacking, painted=both + extra, counted=200)
@@ -86,7 +86,7 @@ def test_a_loss_one_way_is_a_gain_the_other(pairs: list[tuple[tuple[int, int, in
 
 @pytest.mark.parametrize("kind", ["mean_iou", "pooled_iou", "boundary_iou", "iou_over_15"])
 def test_frames_of_one_scene_are_drawn_together(kind: str) -> None:
-    """Twelve frames of a clip are hardly more than one: a figure of four scenes isn't as sure as of 48 pictures."""
+    """Twelve frames of a clip tell hardly more than one, so four scenes give a wider interval than 48 pictures."""
     scores = [replace(make_score((40 - 5 * (number // 12), 5, 5)), name=f"{number}") for number in range(48)]
     scenes = {score.name: f"{int(score.name) // 12}" for score in scores}
     apart, together = (Metric.all[kind].measure(scores, HOST, places) for places in ({}, scenes))
@@ -131,7 +131,7 @@ def test_a_metric_is_known_by_its_kind_and_has_a_column() -> None:
 
 def test_a_new_metric_is_measured_without_another_edit() -> None:
     class GoodMasks(Metric):
-        """The share of pictures whose IoU is above a half."""
+        """Share of pictures with an IoU above one half."""
 
         kind = "good_masks"
         heading = "good masks"

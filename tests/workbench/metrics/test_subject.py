@@ -1,4 +1,4 @@
-"""What a subject is given and what it gives back have the same size, whatever size its graph takes."""
+"""Pictures and masks of a subject have the same size, whatever its graph's input size is."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ def shrunk(describe: Describe, tmp_path: Path, built: Build) -> Subject:
 
 
 def halved(describe: Describe, built: Build, target: Path) -> Subject:
-    """A graph of half the source's size, handed pictures of the source's size."""
+    """Return a graph of half the source's size that gets pictures of the source's size."""
     artifact, _ = Shrink(0.5).apply(built(tiny.PLAIN).path, target, StepContext(describe(tiny.PLAIN), None))
     return replace(Subject.from_artifact("shrunk", describe(tiny.PLAIN), artifact, ONE), canvas=(65, 65))
 
@@ -56,7 +56,7 @@ def test_it_is_timed_from_such_pictures_to_masks_of_their_size(
 
 @dataclass(frozen=True)
 class Watched(Subject):
-    """Notes what it is handed, and the size of its masks."""
+    """A subject that records its pictures, and the size of its masks."""
 
     diary: Path = Path()
 
@@ -77,7 +77,7 @@ PERSON = CLASSES[0] == 15
 
 
 def make_logits(*, first: bool) -> np.ndarray:
-    """Of 21 classes, (1, 32, 32, 21), or channels first, in which ``CLASSES`` are the highest."""
+    """Return scores of 21 classes, (1, 32, 32, 21) or channels first, in which ``CLASSES`` are the highest."""
     scores = np.where(CLASSES[..., None] == np.arange(21), 3.0, 0.0).astype(np.float32)
     return np.moveaxis(scores, -1, 1) if first else scores
 

@@ -1,4 +1,4 @@
-"""A training goes on only where the same is asked for again."""
+"""A stored training is resumed only with the same options."""
 
 from pathlib import Path
 

@@ -159,7 +159,7 @@ def measure_mask_disagreement(
     Raises InputError if the source finds no people.
     """
     if not any(score.truth for score in candidate):
-        raise InputError("the source finds nobody in these frames, so no agreement can be measured")
+        raise InputError("the source finds no people in these frames, so no agreement can be measured")
     # Pooled, because a few pixels that the source paints in an empty picture would otherwise count as a whole picture.
     parts = [
         (score.name, (100.0 * (score.either - score.both - (1 - NEAR_CHARGE) * score.near), float(score.either)))

@@ -24,11 +24,11 @@ def check_origin(folder: Path, network: str, options: Mapping[str, str]) -> None
     path = folder / FILE
     known = _read(path)
     kept = known.setdefault(network, {})
-    for flag, asked in options.items():
-        before = kept.setdefault(flag, asked)
-        if before != asked:
+    for flag, value in options.items():
+        before = kept.setdefault(flag, value)
+        if before != value:
             raise InputError(
-                f"{folder}: holds a training of {network} with another {flag}: expected {before}, received {asked}; "
+                f"{folder}: holds a training of {network} with another {flag}: expected {before}, received {value}; "
                 "give another --output-dir"
             )
     try:

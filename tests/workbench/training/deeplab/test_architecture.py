@@ -1,4 +1,4 @@
-"""The default network: lean where it must be."""
+"""The default network: shapes, sizes and computational cost."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_multiply_adds_are_counted_by_hand(counts: dict[str, int]) -> None:
 
 
 def counts_of_inputs() -> int:
-    """Channels that the last convolution reads."""
+    """Return the number of channels that the last convolution reads."""
     return architecture.build((17, 17)).get_layer("logits-semantic").input.shape[-1]
 
 
@@ -47,7 +47,7 @@ def test_weights_do_not_depend_on_the_size() -> None:
     assert [weight.shape for weight in small.weights] == [weight.shape for weight in large.weights]
 
 
-# The encoder is MobileNetV2 as its paper's table 2 has it, the last stage dilated instead of strided.
+# The encoder is MobileNetV2 as in table 2 of its paper, with the last stage dilated instead of strided.
 
 CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
 WITH_SHORTCUT = {2, 4, 5, 7, 8, 9, 11, 12, 14, 15}

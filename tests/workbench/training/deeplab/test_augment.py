@@ -1,4 +1,4 @@
-"""Training views: a function of their seed alone, and still true."""
+"""Training views depend on their seed alone, and their targets stay correct."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def scene(seed: int, *, people: int = 1) -> Scene:
 
 
 def views(seed: int) -> list[np.ndarray]:
-    """Everything that a seed decides."""
+    """Return everything that a seed determines."""
     rng = np.random.default_rng(seed)
     pasted = paste(scene(1), [scene(2), scene(3)], rng)
     return [pasted.pixels, pasted.target, pasted.weight, *look(pasted, VIEW, rng)]
@@ -46,7 +46,7 @@ def test_the_scene_itself_stays_as_it_was() -> None:
 
 
 def test_the_target_moves_with_the_pixels() -> None:
-    """A white person before black stays brighter than what is around, wherever a view puts it."""
+    """A white person on black stays brighter than its surroundings in every view."""
     _, target = tiny.scene(5, 200, 150)
     white = Scene(np.repeat(target[..., None], 3, axis=2), target, np.full(target.shape, FULL_WEIGHT, np.uint8))
     seen = 0
@@ -74,7 +74,7 @@ def test_ignored_pixels_stay_ignored_and_edges_count_more() -> None:
 
 
 def test_a_whole_view_is_the_picture_as_it_is_served() -> None:
-    """Stretched to the square, up to a twentieth of its size, a flip and a shape drawn out."""
+    """A whole view is stretched to the square, except for a twentieth in size, a flip and a changed aspect ratio."""
     target = np.zeros((200, 100), np.uint8)
     target[50:150, 25:75] = 255
     pixels = np.repeat(target[..., None], 3, axis=2)
@@ -106,7 +106,7 @@ def test_a_pasted_person_is_in_the_target() -> None:
 
 
 def pattern(height: int, width: int, seed: int) -> Scene:
-    """Noise with a person's box in it, some of it not to be trusted."""
+    """Return noise with a person's box, and some pixels of low weight."""
     dice = np.random.default_rng(seed)
     target = np.zeros((height, width), np.uint8)
     target[height // 4 : height // 2 + 1, width // 4 : width // 2 + 1] = 255
@@ -138,7 +138,7 @@ def test_every_picture_gives_a_view_of_the_wanted_side(
 def test_the_mask_fits_the_person_wherever_the_view_puts_it(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], zoom: float
 ) -> None:
-    """Before black, brightness is the mask; turned, mirrored, zoomed and stretched, the two still tell the same."""
+    """On black, brightness is the mask. After rotation, flip, zoom and stretch they must still agree."""
     target = np.zeros(size, np.uint8)
     corners = [(0.1, 0.1), (0.8, 0.2), (0.3, 0.9)]
     cv2.fillPoly(target, [np.array([(x * size[1], y * size[0]) for x, y in corners], np.int32)], 255)
@@ -150,7 +150,7 @@ def test_the_mask_fits_the_person_wherever_the_view_puts_it(
         brightness, person = pixels.mean(axis=2), planes[..., 0] > 127
         if 0.1 < person.mean() < 0.9:
             judged += 1
-            assert (brightness[person] > 132).mean() > 0.8  # white, neither the black room nor the grey around it
+            assert (brightness[person] > 132).mean() > 0.8  # white, not the black background or the grey border
     assert judged > 10
 
 
@@ -161,11 +161,11 @@ def test_a_pasted_persons_outline_is_mirrored_with_its_pixels(seed: int) -> None
     person = Scene(np.where(target[..., None] > 0, 255, np.uint8([255, 0, 0])).astype(np.uint8), target, target)
     found = paste(paint(80, 100, BLUE, person=False), [person], np.random.default_rng(seed))
     inside = cv2.erode(found.target, np.ones((5, 5), np.uint8)) > 250
-    assert not inside.any() or np.percentile(found.pixels[inside][:, 1], 2) > 120  # white, never the red behind it
+    assert not inside.any() or np.percentile(found.pixels[inside][:, 1], 2) > 120  # white, not the red background
 
 
 def test_what_lies_outside_the_picture_is_nobody_and_trusted() -> None:
-    """Seen from far, the picture is small; around it lies grey, or its own mirror image."""
+    """At a small zoom the picture is small, surrounded by grey or by its mirror image."""
     everybody = Scene(
         np.full((60, 60, 3), 200, np.uint8), np.full((60, 60), 255, np.uint8), np.zeros((60, 60), np.uint8)
     )
@@ -177,7 +177,7 @@ def test_what_lies_outside_the_picture_is_nobody_and_trusted() -> None:
             empty += 1
             assert (planes[..., 0][outside] < 255).all()
             assert outside.mean() > 0.4
-    assert 8 <= empty <= 19  # a third of the views is mirrored
+    assert 8 <= empty <= 19  # a third of the views has mirrored borders
 
 
 def test_views_of_one_zoom_show_people_of_about_one_size() -> None:
@@ -212,7 +212,7 @@ def test_edges_count_more_on_both_sides_and_only_there() -> None:
 
 
 def paint(height: int, width: int, colour: tuple[int, int, int], *, person: bool) -> Scene:
-    """A picture of one colour that is wholly a person, or wholly nobody."""
+    """Return a picture of one colour that is completely person or completely background."""
     target = np.full((height, width), 255 if person else 0, np.uint8)
     return Scene(np.full((height, width, 3), colour, np.uint8), target, np.zeros((height, width), np.uint8))
 

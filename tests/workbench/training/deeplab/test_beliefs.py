@@ -1,4 +1,4 @@
-"""The training pictures: their kinds, and what is believed of them."""
+"""Training pictures: their kinds, and the teachers' predictions."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def mask(*places: tuple[slice, slice], ignored: tuple[slice, slice] | None = Non
 
 
 def people(folder: Path, masks: dict[str, np.ndarray], beliefs: dict[str, np.ndarray]) -> Scenes:
-    """A folder of noise with these masks and beliefs, by names; one without a mask is unlabelled."""
+    """Return training pictures of noise with these masks and predictions by name; without a mask, one is unlabelled."""
     for name in {**masks, **beliefs}:
         images = folder / ("train" if name in masks else "unlabelled") / "images"
         images.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The whole course, with everything dear replaced: who is taught, what is averaged, what is exported."""
+"""The whole training with its expensive parts replaced: what is trained, averaged and exported."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ NARROW = {"decoder-conv1_pointwise": 32}
 
 
 class Course:
-    """What the parts of a course were given."""
+    """Records of the arguments of the replaced parts."""
 
     def __init__(self) -> None:
         self.taught: list[str] = []
@@ -34,7 +34,7 @@ def build_small(size: tuple[int, int] = (17, 17), widths: architecture.Widths = 
 
 @pytest.fixture
 def replaced(monkeypatch: pytest.MonkeyPatch) -> Course:
-    """A course whose stages add one to every weight."""
+    """Replace the stages by ones that add one to every weight."""
     found = Course()
     ends: dict[str, list[np.ndarray]] = {}
 
@@ -112,11 +112,11 @@ def test_a_student_is_one_stage_of_its_own_widths_that_decides_as_the_source_doe
     )
     assert graph == tmp_path / "out/student_graph.pb"
     assert [name for name, _ in replaced.stages] == [fit.STUDENT.name]
-    assert len(replaced.teachers) == 1  # the network that it was carved out of
+    assert len(replaced.teachers) == 1  # the network from which it was carved
     assert replaced.taught == ["train/images/a.jpg", "unlabelled/images/b.jpg"]
     assert float(replaced.exported[0].flat[0]) == pytest.approx(replaced.stages[0][1] + 1, abs=1e-5)
     background, person = replaced.exported[1]
-    assert person == background  # what it has to be sure of, it has learned from the source
+    assert person == background  # a student's margin comes from the source
 
 
 def test_a_student_that_lacks_a_layer_is_refused_by_its_name(

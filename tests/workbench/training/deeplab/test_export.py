@@ -1,4 +1,4 @@
-"""The exported graph: the official names, the network's own decisions, and fit for the workbench."""
+"""The exported graph has the official names and the network's decisions, and works in the workbench."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Training steps: the same however one got there, and blind to what is ignored."""
+"""Training steps don't depend on interruptions, and ignored pixels don't affect the loss."""
 
 import itertools
 import threading
@@ -19,7 +19,7 @@ STAGE = Stage("tiny", side=17, batch=2, steps=6, peak=1e-3)
 
 
 class Noise:
-    """Scenes of noise, drawn from the generator alone; remembers its threads."""
+    """Scenes of noise that depend only on the generator; records the threads that draw them."""
 
     def __init__(self) -> None:
         self.threads: set[int] = set()
@@ -126,7 +126,7 @@ def test_only_the_margin_between_the_classes_counts(target: np.ndarray) -> None:
 
 
 def test_the_entropy_is_that_of_a_soft_target() -> None:
-    """Not trusted enough for the other term, by hand: −t log p − (1 − t) log (1 − p)."""
+    """For pixels whose weight is too low for the Jaccard term, computed by hand: −t log p − (1 − t) log (1 − p)."""
     target, margin = np.full((1, 4, 4), 51.0), np.full((1, 4, 4), 0.7)  # a fifth
     probability = 1 / (1 + np.exp(-0.7))
     expected = -0.2 * np.log(probability) - 0.8 * np.log(1 - probability)
@@ -143,7 +143,7 @@ def test_pixels_count_by_their_weight() -> None:
 
 
 def test_a_small_figure_counts_as_much_as_a_large_one() -> None:
-    """What lacks half of its person costs about the same whatever the person's size."""
+    """A mask that lacks half of a person has about the same loss for small and large people."""
     found = []
     for side in (16, 48):
         target = np.zeros((1, 64, 64))
@@ -153,7 +153,7 @@ def test_a_small_figure_counts_as_much_as_a_large_one() -> None:
         weight = np.full_like(target, FULL_WEIGHT)
         right = loss(target, weight, np.where(target > 0, 30.0, -30.0))
         wrong = loss(target, weight, np.where(half > 0, 30.0, -30.0))
-        area = (target > half).mean() * 30  # what the entropy alone charges
+        area = (target > half).mean() * 30  # the loss of the entropy alone
         found.append(wrong - right - area)
     assert found[0] == pytest.approx(found[1], abs=0.05)
     assert found[0] == pytest.approx(0.5, abs=0.05)
@@ -172,7 +172,7 @@ def test_an_empty_picture_pays_for_what_is_painted_as_if_somebody_had_been_found
 
 
 def make_pair() -> keras.Model:
-    """Two layers with the same weights and the same gradient."""
+    """Return two layers with the same weights and the same gradient."""
     image = keras.Input((3,))
     one, other = (keras.layers.Dense(2, kernel_initializer="ones", name=name)(image) for name in ("known", "new"))
     return keras.Model(image, keras.layers.Add()([one, other]))
@@ -235,7 +235,7 @@ def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
 
 
-# Stages, with a network of one layer in the default one's place
+# Stages, with a network of one layer instead of the default one
 
 
 def build_small(size: tuple[int, int], widths: architecture.Widths = architecture.WHOLE) -> keras.Model:
@@ -245,7 +245,7 @@ def build_small(size: tuple[int, int], widths: architecture.Widths = architectur
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """The small network is built wherever the default one would be; its first weights."""
+    """Replace the default network by a small one; return its initial weights."""
     monkeypatch.setattr(fit.architecture, "build", build_small)
     monkeypatch.setattr(fit, "WARM_UP", 2)
     dice = np.random.default_rng(4)
@@ -253,7 +253,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 
 
 class Stopping(Noise):
-    """Noise until so many crops were drawn, then somebody pulls the plug."""
+    """Scenes of noise that raise an error after a number of crops, as if the run was killed."""
 
     def __init__(self, after: int) -> None:
         super().__init__()
@@ -298,7 +298,7 @@ def test_a_finished_stage_is_read_and_draws_nothing(small: list[np.ndarray], tmp
 def test_a_stage_ends_with_the_running_mean_of_its_weights(
     small: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two steps: momentum 1 keeps the first step's weights, 0 the last's, and a half their mean."""
+    """Over two steps, momentum 1 keeps the first step's weights, 0 those of the last, and one half their mean."""
     stage, found = Stage("two", side=17, batch=2, steps=2, peak=1e-2), {}
     monkeypatch.setattr(fit, "WARM_UP", 1)
     for momentum in (1.0, 0.5, 0.0):
@@ -338,11 +338,11 @@ def test_a_margin_is_taken_from_the_persons_logit() -> None:
     assert np.asarray(network(pixels)) - before == pytest.approx(np.broadcast_to([0.0, -0.5], before.shape), abs=1e-5)
 
 
-# A teacher beside the labels
+# A teacher in addition to labels
 
 
 def build_teacher(margin: float) -> keras.Model:
-    """A network that answers the same everywhere."""
+    """Return a network with the same output everywhere."""
     image = keras.Input((17, 17, 3))
     layer = keras.layers.Conv2D(2, 1, bias_initializer=keras.initializers.Constant(0), name="decides")
     model = keras.Model(image, layer(image))
@@ -369,7 +369,7 @@ def test_a_teacher_that_a_trusted_label_contradicts_teaches_nothing() -> None:
 
 
 def test_a_stage_with_a_teacher_follows_it_and_leaves_it_as_it_was(small: list[np.ndarray], tmp_path: Path) -> None:
-    # The scenes are noise, so that labels say nothing; the teacher sees people everywhere, or nowhere.
+    # Labels of the noise mean nothing; the teacher sees people everywhere, or nowhere.
     ends = []
     for margin in (-6.0, 6.0):
         teacher = build_teacher(margin)

@@ -1,4 +1,4 @@
-"""Where training goes on from: a graph that was trained here before, with layers that it didn't have."""
+"""Initial weights from a graph trained here before, for a network with additional layers."""
 
 import keras
 import numpy as np

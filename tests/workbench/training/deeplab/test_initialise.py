@@ -1,4 +1,4 @@
-"""Where the weights start: at what the official network knows."""
+"""Initial weights from the official network."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ def test_a_layer_is_named_by_what_comes_before_its_operation(name: str, layer: s
 def test_what_is_no_layers_kernel_or_bias_is_passed_over() -> None:
     found = dequantize(
         {
-            "a/Conv2D": quantize(1, 2, shape=(1, 1, 1, 2)),  # an activation, which isn't named a weight
+            "a/Conv2D": quantize(1, 2, shape=(1, 1, 1, 2)),  # an activation, whose name isn't that of a weight
             "a/add_fold": quantize(1, 2),
             "b/Conv2D;weights_quant": quantize(1, 2, shape=(1, 1, 1, 2)),
             "c/BiasAdd": quantize(1, 2),
@@ -102,7 +102,7 @@ def test_known_layers_hold_the_official_weights(started: tuple[keras.Model, list
 def test_split_in_two_the_projection_is_the_function_that_it_was(
     started: tuple[keras.Model, list[str]], official: Official
 ) -> None:
-    """With the new branches silent, what the head sees is what the official head sees."""
+    """If the new branches are silenced, the head's input is that of the official head."""
     model, _ = started
     quiet = architecture.build((SIDE, SIDE))
     quiet.set_weights(model.get_weights())

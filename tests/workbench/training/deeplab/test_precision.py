@@ -1,4 +1,4 @@
-"""Training uses the faster number format, and stays with it."""
+"""Training uses the faster number format, and keeps it when resumed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The training pictures: which kinds there are, what is known of each pixel, and how often each kind is drawn."""
+"""Training pictures: their kinds, target and weight of each pixel, and how often each kind is drawn."""
 
 from collections import Counter
 from pathlib import Path
@@ -30,7 +30,7 @@ def write_grey(path: Path, values: np.ndarray) -> None:
 
 
 def make_mask(*, person: bool = True, ignored: bool = False) -> np.ndarray:
-    """A person's box, with an ignored column at its right if wanted."""
+    """Return a mask with a person's box and, if requested, an ignored column at its right."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     if person:
         mask[BOX] = PERSON
@@ -40,14 +40,14 @@ def make_mask(*, person: bool = True, ignored: bool = False) -> np.ndarray:
 
 
 def add(people: Path, name: str, mask: np.ndarray) -> Path:
-    """A labelled picture."""
+    """Write a labelled picture."""
     write_grey(people / f"train/masks/{name}.png", mask)
     return write_picture(people / f"train/images/{name}.jpg")
 
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """One picture of each kind, and one more fashion picture whose person carries something that is ignored."""
+    """Write a picture of each kind, and a second fashion picture with an ignored object beside the person."""
     folder = tmp_path / "people"
     add(folder, "ccp_1", make_mask())
     add(folder, "ccp_2", make_mask(ignored=True))
@@ -107,7 +107,7 @@ def test_shares_of_the_kinds_make_a_whole() -> None:
     assert all(0 <= kind.pasted <= 1 and kind.farthest < kind.nearest for kind in KINDS.values())
 
 
-# What is known of each pixel
+# Target and weight of each pixel
 
 
 def test_labels_alone_are_certain_and_what_they_ignore_is_not_trusted(people: Path, beliefs: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_teacher_has_a_share_in_everyday_labels_as_far_as_it_agrees(people: 
         write_grey(beliefs / f"{name}.png", belief)
     everyday, video = (read(people, beliefs, name) for name in ("coco_1", "davis_1"))
     assert set(np.unique(video.target)) == {0, 255}
-    share = TEACHER_IN_LABELS * (make_mask() == PERSON).mean()  # it sees people everywhere
+    share = TEACHER_IN_LABELS * (make_mask() == PERSON).mean()  # the teacher sees people everywhere
     assert everyday.target[8, 12] == round((1 - share) * 255 + share * 200)
     assert everyday.target[0, 0] == round(share * 200)
     assert (everyday.weight == FULL_WEIGHT).all()
@@ -211,7 +211,7 @@ def test_each_kind_is_drawn_as_often_as_its_share(people: Path, beliefs: Path, m
     for _ in range(1500):
         first.clear()
         found.draw(17, 0.0, False, rng)
-        drawn[kinds[first[0]]] += 1  # what is read after it is pasted
+        drawn[kinds[first[0]]] += 1  # read after the paste
     there = sum(KINDS[kind].share for kind in found.pictures)
     for kind in found.pictures:
         assert drawn[kind] / 1500 == pytest.approx(KINDS[kind].share / there, abs=0.04)

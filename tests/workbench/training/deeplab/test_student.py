@@ -1,4 +1,4 @@
-"""A student starts as the pruned graph computes."""
+"""A student initially computes the same as the pruned graph."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def known(network: keras.Model) -> dict[str, Kernel]:
 
 
 def convert(known: dict[str, Kernel]) -> list[Kernel]:
-    """The kernels as conversion leaves them: pixels folded into the first, one logit in the last."""
+    """Return kernels as after conversion: pixel normalisation folded into the first, one logit in the last."""
     kernels = dict(known)
     first, (kernel, bias) = kernels[FIRST], kernels[LAST]
     kernels[FIRST] = Kernel(first.kernel / 127.5, first.bias - 1)
@@ -30,7 +30,7 @@ def convert(known: dict[str, Kernel]) -> list[Kernel]:
 
 
 def narrow(known: dict[str, Kernel]) -> dict[str, Kernel]:
-    """Without the last channels of the first expanded space."""
+    """Return the kernels without the last channels of the first expanded space."""
     kept = dict(known)
     for name in ORDER:
         axis = 2 if name.endswith("depthwise") else 3
@@ -48,7 +48,7 @@ def test_a_network_of_the_carved_widths_takes_the_pruned_kernels(
     assert widths[ORDER[0]] == 96 - GONE
     student = architecture.build((SIDE, SIDE), widths)
     assert initialise.go_on_from(student, carved) == []
-    # With the missing channels silenced, the whole network computes the same.
+    # The whole network with the missing channels silenced computes the same.
     silenced = keras.models.clone_model(network)
     silenced.set_weights(network.get_weights())
     layer = silenced.get_layer("MobilenetV2-expanded_conv_1-project")

@@ -1,4 +1,4 @@
-"""The teacher's soft targets: a probability at every pixel, asked once a picture."""
+"""The teacher's soft targets: a probability at every pixel, computed once per picture."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.workbench.training.deeplab.conftest import Official
 
 @pytest.fixture(scope="module")
 def asked(official: Official) -> Teacher:
-    """A teacher of two sizes that are small enough to be quick."""
+    """Return a teacher with two small sizes, which is fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(33, "letterbox"), Look(49, "letterbox")))
         return Teacher.from_official(official)
@@ -38,7 +38,7 @@ def test_a_mirrored_picture_has_the_mirrored_belief(asked: Teacher) -> None:
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> Teacher:
-    """A teacher of one size to whom a person is what is bright, pixel by pixel."""
+    """Return a teacher of one size that takes bright pixels for people."""
 
     def build(weights: Official, size: tuple[int, int]) -> keras.Model:
         image = keras.Input((*size, 3))
@@ -91,7 +91,7 @@ def write(folder: Path, count: int) -> list[Path]:
 
 
 class Certain(Teacher):
-    """Stands in for the network; remembers what it was asked, and believes that many of 255."""
+    """A fake teacher that records its pictures and predicts a constant, given as probability × 255."""
 
     def __init__(self, *, knows_all: bool = True) -> None:
         super().__init__({}, knows_all=knows_all)
@@ -121,7 +121,7 @@ def test_a_course_that_goes_on_asks_only_for_what_is_missing(tmp_path: Path, cer
     pictures = write(tmp_path / "pictures", 3)
     teach([certain], pictures[:2], tmp_path / "beliefs")
     before = {path: path.read_bytes() for path in (tmp_path / "beliefs").iterdir()}
-    (tmp_path / "beliefs/p1.part.png").write_bytes(b"half")  # what a kill leaves behind
+    (tmp_path / "beliefs/p1.part.png").write_bytes(b"half")  # left by a killed run
     teach([certain], pictures, tmp_path / "beliefs")
     assert len(certain.asked) == 3
     assert all(path.read_bytes() == content for path, content in before.items())

@@ -1,4 +1,4 @@
-"""From pictures to a graph that judges: samples, counts, the fit, the export."""
+"""From pictures to the quality graph: samples, counts, training, export."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path)
     again = make_samples([], COUNT, tmp_path, seed=1)  # nothing to draw from
     assert (first.counts == again.counts).all()
     same = make_samples(pictures, COUNT, tmp_path / "other", seed=1)
-    # OpenCV rounds floats another way now and then, as they lie in memory, and a codec makes more of it.
+    # OpenCV's rounding depends on memory alignment, and a codec amplifies the difference.
     assert np.allclose(same.decibels, first.decibels, atol=0.1)
     assert not np.allclose(
         make_samples(pictures, COUNT, tmp_path / "another", seed=2).decibels, first.decibels, atol=0.1
@@ -49,12 +49,12 @@ def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path)
 
 def test_many_crops_are_where_there_is_most_detail(tmp_path: Path) -> None:
     picture = np.full((600, 800, 3), 90, np.uint8)
-    picture[:, :400:40] = 200  # bars, far apart
+    picture[:, :400:40] = 200  # bars with large gaps
     picture[:300, 500:] = np.random.default_rng(1).integers(0, 256, (300, 300, 3))
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     crops = draw_crops([tmp_path / "a.png"], np.random.default_rng(1))
     details = [float(np.median(cv2.absdiff(crop[1:], crop[:-1]))) for crop, _ in zip(crops, range(60), strict=False)]
-    assert 0.2 < np.mean(np.array(details) > 2) < 0.9  # a tenth of all places has so much
+    assert 0.2 < np.mean(np.array(details) > 2) < 0.9  # a tenth of all places has this much
 
 
 def test_scores_are_decibels_between_two_ends() -> None:

@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity is TensorFlow's."""
+"""Multi-scale structural similarity equals TensorFlow's."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""A split plane finds what a plain one finds, in a quarter of the places."""
+"""Convolutions of a split plane give the results of a plain one, at a quarter of the places."""
 
 import cv2
 import numpy as np
@@ -13,13 +13,13 @@ KERNEL = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
 
 
 def split_and_plain(scene: Picture) -> tuple[Plane, Plane]:
-    """The same brightness, four pixels to a place and one."""
+    """Return the same brightness as a split and as a plain plane."""
     pictures = scene[None].astype(np.float32)
     return split(pictures, WEIGHTS, -10.0, "split"), Plane(pictures @ WEIGHTS[0, 0] - 10.0, split=False)
 
 
 def list_values(plane: Plane) -> np.ndarray:
-    """(h, w) of a plane of one picture, pixel by pixel."""
+    """Return the pixels of a plane of one picture, (h, w)."""
     values = ops.convert_to_numpy(plane.values)[0]
     if not plane.split:
         return np.asarray(values[..., 0])

@@ -127,12 +127,12 @@ def teacher_loss(truth: Any, logits: Any, taught: Any) -> Any:
     """
     target, weight = ops.cast(truth[..., 0], "float32") / 255.0, ops.cast(truth[..., 1], "float32") / FULL_WEIGHT
     right = ops.sigmoid(taught[..., 1] - taught[..., 0])
-    asked = ops.cast((ops.abs(right - target) < TOO_FAR) | (weight < UNTRUSTED), "float32")
+    counted = ops.cast((ops.abs(right - target) < TOO_FAR) | (weight < UNTRUSTED), "float32")
     margin = ops.cast(logits[..., 1] - logits[..., 0], "float32")
     entropy = ops.relu(margin) - margin * right + ops.softplus(-ops.abs(margin))
-    entropy = ops.sum(entropy * asked) / ops.maximum(ops.sum(asked), 1.0)
-    person = ops.sigmoid(margin) * asked
-    right = right * asked
+    entropy = ops.sum(entropy * counted) / ops.maximum(ops.sum(counted), 1.0)
+    person = ops.sigmoid(margin) * counted
+    right = right * counted
     both = ops.sum(person * right, axis=(1, 2))
     either = ops.sum(person + right, axis=(1, 2)) - both
     return entropy + ops.mean(1.0 - (both + SMOOTH) / (either + SMOOTH))
