@@ -157,7 +157,8 @@ def cut_frozen(
                 graph.set_element_type(places[name], ov.Type.f16)
         model = frontend.convert(graph)
         if len(model.inputs) > len(inputs):
-            others = [port.get_node().get_friendly_name() for port in model.inputs]
+            names = [port.get_node().get_friendly_name() for port in model.inputs]
+            others = [name for name in names if name not in inputs]
             raise InputError(
                 f"{path}: the part from {' and '.join(inputs)} to {' and '.join(outputs)} also needs "
                 f"{' and '.join(others)}; cut elsewhere"
