@@ -1,4 +1,4 @@
-"""What every step must do; a new one is one line in `STEPS`."""
+"""Requirements on every step; a new one is one line in `STEPS`."""
 
 import subprocess
 import sys
@@ -21,13 +21,13 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Case:
-    """The steps before the one at hand, and the shapes and types of its answer's ports."""
+    """The steps before the tested one, and the shapes and types of its output ports."""
 
     before: tuple[str, ...]
     inputs: tuple[tuple[int, ...], str]
     outputs: tuple[tuple[int, ...], str]
     fields: dict[str, float] = field(default_factory=dict)
-    make: Callable[[Path], Artifact] | None = None  # a graph of its own, where the tiny one won't do
+    make: Callable[[Path], Artifact] | None = None  # a special graph, for steps that can't use the tiny one
 
 
 STEPS = {
@@ -61,7 +61,7 @@ def test_every_step_is_in_this_suite() -> None:
 
 
 def make_context(folder: Path) -> StepContext:
-    """A tiny graph that is its own student, and six pictures, written if they aren't there."""
+    """Return a tiny graph that is its own student, and six pictures; they are written if missing."""
     if not folder.exists():
         described = tiny.write(folder / "graph", tiny.BGR)
         with described.open("a") as file:
@@ -78,7 +78,7 @@ def apply(kind: str, context: StepContext, given: Path, target: Path) -> Artifac
 
 
 def prepared(kind: str, context: StepContext, folder: Path) -> Path:
-    """What the step is to be applied to."""
+    """Return the graph to which the step is applied."""
     make = STEPS[kind].make
     if make:
         return make(folder / "made.xml").path

@@ -1,4 +1,4 @@
-"""What is known of a graph on disk: digest, format and files."""
+"""Graphs on disk: digest, format and files."""
 
 import hashlib
 import tempfile

@@ -1,4 +1,4 @@
-"""What a winner may cost: what chooses it, what confirms it, and that what wasn't measured is broken."""
+"""Budgets: the verdict for choosing a winner, the one for confirming it, and unmeasured metrics."""
 
 import math
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def test_accuracy_can_be_looked_at_before_anything_was_timed() -> None:
 
 
 def test_a_figure_that_is_no_number_is_broken() -> None:
-    """A measurement holds none, but what is compared must not rely on that."""
+    """Measurements contain no NaN, but comparisons mustn't depend on that."""
 
     @dataclass(frozen=True)
     class Odd:

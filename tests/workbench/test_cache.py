@@ -1,4 +1,4 @@
-"""What is kept between runs has one place, which the user chooses."""
+"""The cache folder, which the user can choose."""
 
 import argparse
 from pathlib import Path

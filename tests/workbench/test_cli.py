@@ -1,4 +1,4 @@
-"""What a user tries first, and the exit code and the words that come back."""
+"""The first commands that users try, and their exit codes and messages."""
 
 import importlib.util
 import os
@@ -21,13 +21,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
-    """Exit code and standard error of a command, in this process."""
+    """Return the exit code and the standard error of a command, run in this process."""
     code = main([str(word) for word in words])
     return code, capsys.readouterr().err
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """What is said with exit code 2, in one line that begins with the command."""
+    """Return the message of a command that fails with exit code 2, which is one line that begins with the command."""
     code, error = said(capsys, *words)
     assert code == 2
     assert error.startswith(f"workbench {words[0]}: ")
@@ -103,7 +103,7 @@ def test_an_output_folder_that_is_a_file_is_refused(
 
 @pytest.fixture
 def fixed(tmp_path: Path) -> Path:
-    """A graph that needs no description, not even a size."""
+    """A graph that needs no description and has a fixed size."""
     path = tmp_path / "fixed.pb"
     path.write_bytes(tiny.frozen(tiny.BGR))
     return path

@@ -1,4 +1,4 @@
-"""How a candidate is run: what the contract's page allows."""
+"""Configurations: the values that the contract allows."""
 
 import pytest
 

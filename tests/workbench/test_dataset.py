@@ -1,4 +1,4 @@
-"""Frames from folders and videos, their kinds, and what is said when they can't be read."""
+"""Frames from folders and videos, their kinds, and errors for unreadable ones."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def wrong(path: Path) -> str:
-    """What is said of the data when its frames are read."""
+    """Return the error message from reading the data's frames."""
     with pytest.raises(InputError) as refused:
         list(load(path))
     return str(refused.value)
@@ -98,7 +98,7 @@ def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty frames, each brighter than the last."""
+    """Return a video of twenty frames, each brighter than the one before."""
     path = tmp_path_factory.mktemp("video") / "short.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -157,7 +157,7 @@ def test_a_torn_video_is_refused(video: Path, tmp_path: Path) -> None:
 
 
 def write_moving(path: Path, codec: str, count: int, **options: str) -> Path:
-    """Frames of noise that moves."""
+    """Write frames of moving noise."""
     noise = np.random.default_rng(0).integers(0, 256, (48, 64 + 2 * count, 3), np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10, options=options)
@@ -233,7 +233,7 @@ def test_a_division_takes_every_kind_by_the_same_share_and_is_the_same_each_time
 
 
 def test_kinds_of_a_scene_or_two_are_divided_together() -> None:
-    """Or else all pictures would choose, and none would be left to confirm the choice."""
+    """Otherwise all pictures would be used to choose, and none would remain to confirm the choice."""
     alone = mix(*(many(1, f"person{number}-") for number in range(100)))
     first, rest = alone.divide(3)
     assert (len(first), len(rest)) == (34, 66)
@@ -251,7 +251,7 @@ def test_kinds_that_are_too_small_for_a_third_are_calibrated_on_together() -> No
 
 
 def test_frames_of_a_clip_that_look_alike_stay_together(video: Path, tmp_path: Path) -> None:
-    """Neighbours would tell of each other, and a figure on one of them would be no news."""
+    """Otherwise nearly the same frame would be in both parts, which therefore wouldn't be independent."""
     for number in range(48):
         cv2.imwrite(str(tmp_path / f"{number:05}.jpg"), np.zeros((4, 4, 3), np.uint8))
     for data in (load(tmp_path), load(video)):
@@ -330,7 +330,7 @@ def test_a_name_that_looks_like_a_video_and_is_not_there_is_refused(tmp_path: Pa
 
 
 def write_pictures(folder: Path, *names: str, masks: bool = False) -> Path:
-    """Small pictures under ``folder/images``, with empty masks where they are wanted."""
+    """Write small pictures to ``folder/images``, with empty masks if requested."""
     for name in names:
         for place in (folder / "images" / name, *([folder / "masks" / name] if masks else [])):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -421,7 +421,7 @@ def test_folders_and_videos_may_be_given_together(tmp_path: Path, video: Path) -
 
 
 def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
-    """macOS leaves a file beside each picture that it copies to a stick, of the picture's name and none itself."""
+    """When macOS copies pictures to a USB stick, it adds a hidden file, which isn't a picture, for each."""
     write_pictures(tmp_path, "1.png")
     for name in ("._1.png", ".thumbnails/2.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What this machine has, and how much of it we may use."""
+"""The hardware of this machine, and how much of it this process may use."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/cpu"
 
 
 def machine(root: Path, files: dict[str, str]) -> Path:
-    """A file system with these files."""
+    """Return a file system with these files."""
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)

@@ -1,4 +1,4 @@
-"""What kind of answer an output is, found in what it answers, or said."""
+"""The kind of an output, detected from its values or given by the user."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_a_kind_is_found_in_the_answers(tensors: tuple[np.ndarray, ...], kinds: 
 
 
 def find_boxes(count: int) -> tuple[np.ndarray, ...]:
-    """So many boxes, their classes and their scores, as torchvision's detectors answer what they find in a picture."""
+    """Return that many boxes, classes and scores, in the form of torchvision's detectors."""
     corners = RNG.uniform(0, 40, (count, 2))
     boxes = np.concatenate([corners, corners + 9], axis=1).astype(np.float32)
     return boxes, RNG.integers(1, 9, count), RNG.uniform(0.05, 1, count).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Labels beside pictures: classes by folders, boxes by a file in COCO's form; and what is measured by them."""
+"""Labels of pictures: classes from folders, boxes from a file in COCO's format; and the metrics that use them."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ def lose(kind: str, source: list, candidate: list, labels: list[FrameLabels]) ->
 
 
 def test_only_right_answers_can_be_lost() -> None:
-    """The first frame's answer was wrong before; of the other three the candidate loses one and keeps two."""
+    """The source's answer for the first frame is wrong; of the other three, the candidate loses one and keeps two."""
     source = [answer(5, 0, 0), answer(0, 6, 5.8), answer(4, 0, 0), answer(0, 0, 7)]
     candidate = [answer(0, 5, 0), answer(0, 5.8, 6), answer(4, 0, 0), answer(0, 0, 7)]
     labels = [FrameLabels(number, None, SIZE) for number in (2, 1, 0, 2)]

@@ -1,4 +1,4 @@
-"""What pixels become before a network takes them."""
+"""Normalisation of pixels."""
 
 import numpy as np
 import pytest

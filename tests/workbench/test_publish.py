@@ -1,4 +1,4 @@
-"""Publishing: whole or not at all, one version after another."""
+"""Publishing: atomic, with consecutive version numbers."""
 
 import dataclasses
 import json
@@ -59,7 +59,7 @@ def test_version_numbers_go_up(winner: Trial, plain: Source, tmp_path: Path) -> 
 def test_two_publishers_at_once_both_succeed(
     winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have chosen the same number before either has its folder in place."""
+    """Both choose the same number before either one's folder is in place."""
     meeting, choose, met = threading.Barrier(2), artifact.choose_version, threading.local()
 
     def next_together(home: Path) -> int:
@@ -79,7 +79,7 @@ def test_two_publishers_at_once_both_succeed(
 def test_nothing_half_written_can_be_seen(
     winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the last moment before it is in place everything is written, and nothing shows."""
+    """Just before a version is in place, everything is written, but nothing is visible."""
     seen = []
     rename = Path.rename
 
@@ -195,7 +195,11 @@ MAP, ROW, ONE = (1, 1, 65, 65), (1, 10), (1, 1)
         (OutputKind("boxes", "", corners="yxyx", shares=True), (1, -1, 4), {"columns": ["y1", "x1", "y2", "x2"]}),
         (OutputKind("embedding", ""), (1, 512), {"meaning": "tensor"}),
         (OutputKind("tensor", ""), (1, 8, 8, 17), {"meaning": "tensor"}),
-        (OutputKind("scores", ""), (1, 8, 8, 17), {"meaning": "tensor"}),  # which the contract has no scores for
+        (
+            OutputKind("scores", ""),
+            (1, 8, 8, 17),
+            {"meaning": "tensor"},
+        ),  # for which the contract has no kind of scores
     ],
 )
 def test_an_answer_is_published_by_its_kind(

@@ -1,4 +1,4 @@
-"""What a graph needs beside its file."""
+"""Options for reading a graph."""
 
 from pathlib import Path
 

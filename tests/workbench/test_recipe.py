@@ -1,4 +1,4 @@
-"""Recipes: strict TOML that says everything about itself, and a digest over everything that matters."""
+"""Recipes: strict TOML, and a digest over everything that affects the result."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -194,7 +194,7 @@ def test_the_digest_does_not_change_with_what_is_said_about_it(changes: dict[str
 
 
 def test_the_digest_is_what_it_was_in_the_first_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or else everybody's candidates would have to be made anew."""
+    """Otherwise all stored candidates would have to be built again."""
     monkeypatch.setattr(recipes, "_version", lambda library: "1.0")
     assert recipe().digest == "92c00c82eeeb90134ab488e0fbeb4500d606851aeb6b1e261458e4723c23ee32"
 

@@ -1,4 +1,4 @@
-"""model.toml, read strictly."""
+"""Strict reading of model.toml."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def changed(file: Path, place: str, value: Any) -> None:
-    """The good description with one value changed, or taken away with `...`."""
+    """Return the good description with one value changed, or removed with `...`."""
     table = tiny.description(tiny.BGR)
     *sections, key = place.split("/")
     part = table[sections[0]] if sections else table

@@ -1,4 +1,4 @@
-"""Descriptions that users write: every key and no other, and a message that says where."""
+"""Strict TOML: exactly the known keys, and errors that say where."""
 
 from pathlib import Path
 

@@ -301,7 +301,7 @@ def _list_folder(path: Path) -> list[FrameFile]:
         raise InputError(f"{images}: expected pictures ({', '.join(sorted(PICTURES))}), found none")
     if masks.is_dir() and (without := [name for name in names if not _locate_mask(path, name).exists()]):
         raise InputError(f"{masks}: {len(without)} of {len(names)} pictures have no mask, such as {without[0]}")
-    told = _read_kinds(path / KINDS_FILE, names) if (path / KINDS_FILE).exists() else {}
+    listed = _read_kinds(path / KINDS_FILE, names) if (path / KINDS_FILE).exists() else {}
     boxes = read_boxes(path / BOXES_FILE, names) if (path / BOXES_FILE).exists() else {}
     classes = {} if masks.is_dir() else read_classes(path / CLASSES_FILE, names)
     # Numbered pictures are taken for consecutive frames of a clip, in which neighbours look alike.
@@ -309,7 +309,7 @@ def _list_folder(path: Path) -> list[FrameFile]:
     files = []
     for number, name in enumerate(names):
         # Folders that are classes aren't kinds of scene, because measurements are meant for an even mix of classes.
-        kind = told.get(name) or ("" if classes else Path(name).parent.as_posix().removeprefix("."))
+        kind = listed.get(name) or ("" if classes else Path(name).parent.as_posix().removeprefix("."))
         scene = f"{Path(name).parent}/{number // SCENE_FRAMES}" if is_clip else name
         number_of_class = classes.get(name, UNCLASSIFIED)
         files.append(FrameFile(name, path, name, masks.is_dir(), kind, scene, number_of_class, boxes.get(name)))

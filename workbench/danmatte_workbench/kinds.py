@@ -186,8 +186,10 @@ def _find_kind_of_map(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> O
     if channels == 1 and low >= -_CLOSE and high <= 1 + _CLOSE:
         return OutputKind("regions", f"a map of the picture with numbers from {low:.2g} to {high:.2g}")
     if channels == 1:
-        return OutputKind("tensor", f"a map with numbers from {low:.3g} to {high:.3g}, such as depth: no probabilities")
-    return OutputKind("tensor", f"{channels} maps, such as those of a pose: no classes that exclude each other")
+        return OutputKind(
+            "tensor", f"a map with numbers from {low:.3g} to {high:.3g}, such as depth, and no probabilities"
+        )
+    return OutputKind("tensor", f"{channels} maps, such as those of a pose, and no exclusive classes")
 
 
 def _hold_corners(tensors: Sequence[np.ndarray]) -> bool:

@@ -46,7 +46,7 @@ def test_a_subject_that_cannot_go_on_ends_the_contest_by_name(ill: str, error: t
 @pytest.mark.parametrize(
     ("ill", "limits", "says"),
     [
-        ("hangs", ProcessLimits(2.0), "B: not done within 2 s"),
+        ("hangs", ProcessLimits(2.0), "B: timed out after 2 s"),
         ("hoards", ProcessLimits(60.0, 0.6), r"B: uses [\d.]+ GiB of memory, the limit is 0.6"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Every operation gives in TensorFlow what OpenVINO gives, and has a gradient."""
+"""Every operation returns in TensorFlow what OpenVINO returns, and has a gradient."""
 
 import numpy as np
 import openvino as ov
@@ -123,9 +123,9 @@ def nearest() -> ov.Model:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (grouped, "^can't teach this graph: pairs has groups of several channels$"),
-        (windowed, "^can't teach this graph: window pools places, not the whole picture$"),
-        (nearest, "^can't teach this graph: large resizes by nearest, half_pixel$"),
+        (grouped, "^can't train this graph: pairs has groups of several channels$"),
+        (windowed, "^can't train this graph: window pools windows, not the whole picture$"),
+        (nearest, "^can't train this graph: large resizes by nearest, half_pixel$"),
     ],
 )
 def test_what_cannot_be_taught_is_refused_by_name(make, says: str) -> None:

@@ -1,4 +1,4 @@
-"""A graph whose stride was doubled gets the places between back, from what it computes anyway."""
+"""A graph whose stride was doubled gets the places in between back, from features that it computes anyway."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from danmatte_workbench.steps import Quantize, Refine, Reshape, StepContext, mak
 
 
 def build(source: Source, folder: Path, *kinds: str) -> ov.Model:
-    """The source after these steps, in memory."""
+    """Return the source after these steps, in memory."""
     path = source.path
     for number, kind in enumerate(kinds):
         context = StepContext(source, Dataset(()))
@@ -30,7 +30,7 @@ def answer(model: ov.Model, picture: np.ndarray) -> np.ndarray:
 
 
 def enlarge(values: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear, corners on corners."""
+    """Enlarge bilinearly, with align_corners."""
     places = np.linspace(0, values.shape[0] - 1, size)
     rows = np.stack([np.interp(places, np.arange(len(column)), column) for column in values.T], axis=1)
     return np.stack([np.interp(places, np.arange(len(row)), row) for row in rows])

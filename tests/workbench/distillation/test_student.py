@@ -1,4 +1,4 @@
-"""A graph as a student: its weights come out as they went in, and it can compute as its INT8 version will."""
+"""A graph as a student: its weights are read and written unchanged, and it can simulate its INT8 version."""
 
 import numpy as np
 import openvino as ov
@@ -21,7 +21,7 @@ from tests.workbench.small_graphs import Chain, answer, named, noise
 
 
 def network() -> ov.Model:
-    """A residual block, and a probability at the end."""
+    """Return a residual block with a probability at the end."""
     chain = Chain(9, 9, last=True).conv(6, "stem", side=3).relu()
     start = chain.value
     chain.conv(8, "widen").clamp().depthwise("deep").clamp().conv(6, "narrow")

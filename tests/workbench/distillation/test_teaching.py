@@ -1,4 +1,4 @@
-"""A graph learns from another one's answers, without labels; stopped, it goes on where it was."""
+"""A graph is trained on another one's outputs, without labels; interrupted, it resumes."""
 
 import dataclasses
 import threading
@@ -34,7 +34,7 @@ def view(rng: np.random.Generator) -> LabelledView:
 
 
 def bright(rng: np.random.Generator) -> LabelledView:
-    """A view whose right answer is where it is bright."""
+    """Return a view whose truth is where it is bright."""
     seen = picture(rng)
     return LabelledView(seen, np.where(seen[0].mean(axis=2) > 127, PERSON, BACKGROUND).astype(np.uint8))
 
@@ -44,7 +44,7 @@ def graph(folder: Path) -> ov.Model:
 
 
 def forgetful(folder: Path) -> ov.Model:
-    """The same graph with noise on its last kernels."""
+    """Return the same graph with noise on its last kernels."""
     model = graph(folder)
     rng = np.random.default_rng(5)
     for node in model.get_ordered_ops():
@@ -98,7 +98,7 @@ def test_masks_outweigh_the_teacher_where_they_are_known(tmp_path: Path) -> None
 
 
 def test_a_stopped_lesson_goes_on_where_it_was(tmp_path: Path) -> None:
-    """What was stopped half-way and resumed ends with the weights of what ran through."""
+    """A training that was interrupted and resumed ends with the same weights as an uninterrupted one."""
     teacher, checkpoint = graph(tmp_path), tmp_path / "kept/state.npz"
     whole, _ = teaching.teach(forgetful(tmp_path), teacher, view, OPTIONS, None)
 
@@ -251,7 +251,7 @@ FEATURES = teaching.Distillation(
 
 
 def features(model: ov.Model) -> ov.Model:
-    """The graph as far as what enters its last convolution, as `fuse` cuts it."""
+    """Return the graph up to the input of its last convolution, as `fuse` cuts it."""
     last = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"][-1]
     copy = model.clone()
     return extract(copy, [named(copy, last.get_friendly_name()).input_value(0)])

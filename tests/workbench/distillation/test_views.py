@@ -1,4 +1,4 @@
-"""Views show pieces of the frames with their masks in place, and what is known of them."""
+"""Views are crops of the frames with matching masks, mixed with known truth."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from danmatte_workbench.distillation.views import ViewSampler, load_frames, mix_
 
 
 def frame(*, truth: bool) -> LabelledFrame:
-    """A white rectangle on black, which is the person."""
+    """Return a white rectangle on black, which is the person."""
     pixels = np.zeros((200, 300, 3), np.uint8)
     pixels[60:160, 100:220] = 255
     mask = np.where(pixels[..., 0] > 0, PERSON, BACKGROUND).astype(np.uint8)

@@ -231,7 +231,7 @@ def test_a_trial_that_takes_too_long_has_failed_and_the_source_is_no_trial(
 
     def hang(self: Workspace, function: object, *_: object, of_trial: bool = True, **__: object) -> object:
         limits.append(of_trial)
-        raise MachineError("not done within 1 s")
+        raise MachineError("timed out after 1 s")
 
     run = make_run(folder)
     own = run.comparison.original
@@ -240,7 +240,7 @@ def test_a_trial_that_takes_too_long_has_failed_and_the_source_is_no_trial(
     monkeypatch.setattr(Builder, "find", lambda self, recipe: None)
     result = run.run()
     assert {trial.state for trial in result.trials} == {"failed"}
-    assert {trial.verdict.broken for trial in result.trials} == {("not done within 1 s",)}
+    assert {trial.verdict.broken for trial in result.trials} == {("timed out after 1 s",)}
     assert all(limits)
 
 

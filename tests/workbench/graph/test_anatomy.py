@@ -1,4 +1,4 @@
-"""Places in graphs, found by structure."""
+"""Places in graphs, found from their structure."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ SIDE = 8
 
 
 def convolved() -> tuple[ov.Node, ov.Node]:
-    """A picture, (1, SIDE, SIDE, 3) u8, and (1, 4, SIDE, SIDE) features of it."""
+    """Return a picture input, (1, SIDE, SIDE, 3) u8, and (1, 4, SIDE, SIDE) features of it."""
     picture = ops.parameter([1, SIDE, SIDE, 3], np.uint8, name="image")
     floats = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
     kernel = np.random.default_rng(1).normal(0, 0.1, (4, 3, 3, 3)).astype(np.float32)
@@ -26,7 +26,7 @@ def plain() -> ov.Model:
 
 
 def pooled(axes: tuple[int, ...] = (0, 2, 3)) -> ov.Model:
-    """With a pooled branch whose batch is squeezed away and put back, as TensorFlow's bias does it."""
+    """Return a graph with a pooled branch whose batch is squeezed and unsqueezed, as TensorFlow does for its bias."""
     picture, features = convolved()
     mean = ops.reduce_mean(features, np.array([2, 3]), keep_dims=True)
     back = ops.unsqueeze(ops.squeeze(mean, np.array([0, 2, 3])), np.array(axes))
@@ -34,7 +34,7 @@ def pooled(axes: tuple[int, ...] = (0, 2, 3)) -> ov.Model:
 
 
 def single() -> ov.Model:
-    """Whose batch is squeezed away for good."""
+    """Return a graph that squeezes the batch without unsqueezing it."""
     picture, features = convolved()
     turned = ops.transpose(ops.squeeze(features, np.array([0])), np.array([1, 2, 0]))
     return ov.Model([ops.result(ops.unsqueeze(turned, np.array([0])))], [picture], "single")
@@ -88,7 +88,7 @@ def test_other_axes_are_no_identity() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_any_batch_keeps_its_pictures_apart(count: int) -> None:
-    """What one picture is has no influence on its neighbours' answers."""
+    """The outputs of one picture don't depend on the other pictures."""
     model, _ = set_batch(pooled(), count)
     rng = np.random.default_rng(4)
     pictures = rng.integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)

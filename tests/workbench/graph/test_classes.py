@@ -1,4 +1,4 @@
-"""One channel becomes two classes, whatever it ends in."""
+"""One channel becomes two classes, whatever nodes follow it."""
 
 import numpy as np
 import openvino as ov
@@ -10,7 +10,7 @@ from tests.workbench.small_graphs import Chain, answer, kinds, noise
 
 
 def probability(logits: np.ndarray) -> np.ndarray:
-    """The second class's share of two."""
+    """Return the second class's probability."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares[:, 1] / shares.sum(axis=1)
 

@@ -1,4 +1,4 @@
-"""What converters leave is taken out, and the answers stay."""
+"""Leftovers of converters are removed, and the outputs stay the same."""
 
 import numpy as np
 import openvino as ov
@@ -18,7 +18,7 @@ LEVELS = 256
 
 
 def simulate(value: ov.Node, low: float, high: float, *, out: tuple[float, float] | None = None) -> ov.Node:
-    """The value rounded to 8 bits between two bounds, as TFLite's converter says it."""
+    """Round the value to 8 bits between two bounds, in the form of TFLite's converter."""
     bounds = [np.float32(bound) for bound in (low, high, *(out or (low, high)))]
     return ops.fake_quantize(value, *bounds, LEVELS)
 
@@ -67,7 +67,7 @@ def test_bounds_that_are_computed_stay() -> None:
 
 
 def compressed() -> ov.Model:
-    """A kernel that is stored in 8 bits and decompressed, and a bias that is added up of two."""
+    """Return a kernel that is stored in 8 bits and decompressed, and a bias that is the sum of two."""
     chain = Chain()
     stored = ops.constant(np.random.default_rng(5).integers(-127, 128, (4, 3, 1, 1)).astype(np.int8))
     kernel = ops.multiply(ops.convert(stored, "f32"), np.full((4, 1, 1, 1), 0.01, np.float32))
@@ -104,7 +104,7 @@ def test_rounded_weights_become_plain_ones() -> None:
 
 
 def resized_in_nhwc(*, readers: int = 1, axes: tuple[int, int] = (1, 2)) -> ov.Model:
-    """A resize between the transposes that TensorFlow's layout leaves around it."""
+    """Return a resize between the transposes that TensorFlow's layout leaves around it."""
     chain = Chain().conv(4, "first")
     rows = ops.transpose(chain.value, np.array([0, 2, 3, 1]))
     large = ops.interpolate(

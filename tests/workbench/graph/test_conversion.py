@@ -1,4 +1,4 @@
-"""Graphs of other formats, whole and in part."""
+"""Conversion of whole graphs and parts of other formats."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def test_a_wrong_answer_is_named(onnx: Path) -> None:
 
 
 def test_a_graph_is_fed_normalised_pictures(onnx: Path) -> None:
-    """With a normalisation inside, pictures give what normalised floats gave without."""
+    """With a built-in normalisation, pictures give the same output as normalised floats without it."""
     pixels = np.random.default_rng(2).integers(0, 256, SHAPE, dtype=np.uint8)
     normalisation = Normalisation("BGR", (103.5, 116.25, 123.75), (57.5, 57.0, 58.5))
     inside = conversion.convert(onnx, shape=SHAPE, normalisation=normalisation, answers=("c",))

@@ -1,4 +1,4 @@
-"""Graphs of every format: what the probe finds, and that what is made of them answers as they do."""
+"""Graphs of every format: what is detected, and that converted graphs return the same outputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from tests.workbench.facts import HOST
 
 @dataclass(frozen=True)
 class Case:
-    """How a graph is written, under which name, and what is to be found in it."""
+    """How a graph is written, its file name, and what should be detected."""
 
     write: Callable[..., Path]
     name: str
@@ -64,14 +64,14 @@ def found(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Subject:
-    """What the recipe makes of the source, in float32."""
+    """Build the recipe for the source, in float32."""
     refined = find_recipe(recipe, source)
     artifact, _ = build_recipe(refined, StepContext(source, data), folder / "graph.xml")
     return Subject.from_artifact(recipe, source, artifact, configure(precision="f32"))
 
 
 def likeness(one: Subject, other: Subject, data: Dataset) -> float:
-    """Pooled IoU of their masks."""
+    """Return the pooled IoU of their masks."""
     pairs = [(a, b) for (_, a), (_, b) in zip(one.predict_masks(data), other.predict_masks(data), strict=True)]
     either = sum(int((a | b).sum()) for a, b in pairs)
     assert either, "nobody was found, so agreement says nothing"

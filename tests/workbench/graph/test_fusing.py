@@ -1,4 +1,4 @@
-"""Where blocks begin and end, and what takes their place."""
+"""Detection of blocks, and their replacements."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_outputs_come_in_the_order_of_their_names() -> None:
 
 
 def residual(*, stride: int = 1, width: int = 6) -> ov.Model:
-    """Two linear ends: one at a bias, one at a sum."""
+    """Return a graph with two linear ends: one at a bias, one at a sum."""
     chain = Chain(17, 17).conv(width, "stem", side=3, stride=stride).relu()
     chain.conv(8, "widen").relu().conv(width, "narrow")
     start = chain.value

@@ -1,4 +1,4 @@
-"""Questions about single nodes."""
+"""Queries of single nodes."""
 
 import numpy as np
 import openvino as ov

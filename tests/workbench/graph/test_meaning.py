@@ -1,4 +1,4 @@
-"""What a map of probabilities is taken for: text, people or neither, by what it answers to pictures."""
+"""Detection of what a probability map shows (text, people or neither), from its outputs for pictures."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from danmatte_workbench.graph import evidence
 from danmatte_workbench.graph.meaning import find_meaning
 
 SIZE = (192, 256)
-SHARPEST = 120  # grey levels between a stroke and what is round it
+SHARPEST = 120  # grey levels between a stroke and its surroundings
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
@@ -20,7 +20,7 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 
 def find_strokes(picture: np.ndarray) -> np.ndarray:
-    """A text detector of a few lines: what is much darker or brighter than all round it, widened to lines."""
+    """Detect text lines: pixels much darker or brighter than their surroundings, dilated to lines."""
     values, square = grey(picture), np.ones((9, 9), np.uint8)
     dark, bright = (cv2.morphologyEx(values, kind, square) for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
     strokes = (np.maximum(dark, bright) > SHARPEST).astype(np.uint8)
@@ -32,12 +32,12 @@ def find_edges(picture: np.ndarray) -> np.ndarray:
 
 
 def measure_nearness(picture: np.ndarray) -> np.ndarray:
-    """As smooth as a depth map, in numbers from 0 to 1."""
+    """Return a map as smooth as a depth map, from 0 to 1."""
     return cv2.GaussianBlur(grey(picture), (0, 0), 12).astype(np.float32) / 255
 
 
 def find_people(picture: np.ndarray) -> np.ndarray:
-    """The middle of those samples that show people, which it knows by heart."""
+    """Return a mask in the centre for the known samples that show people."""
     found, people = np.zeros(SIZE, np.float32), load(SAMPLES).keep(evidence.WITH_PEOPLE)
     known = [cv2.resize(frame.pixels, SIZE[::-1], interpolation=cv2.INTER_AREA) for frame in people]
     if any(np.array_equal(picture[0], pixels) for pixels in known):
@@ -57,7 +57,7 @@ def test_a_text_detector_is_known_by_what_it_does_to_a_drawn_page() -> None:
     found = find(find_strokes)
     assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "text")
     assert "of the lines of drawn pages" in found.notes[0]
-    assert found.notes[1] == "it wasn't taken for a mask of people: it finds text"
+    assert found.notes[1] == "it wasn't taken for a mask of people: it detects text"
 
 
 def test_people_are_known_by_photographs_with_them_and_without() -> None:

@@ -1,4 +1,4 @@
-"""Places in a graph, by all the names that they have."""
+"""Places in a graph, by each of their names."""
 
 import numpy as np
 import openvino as ov

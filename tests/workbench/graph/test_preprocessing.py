@@ -44,7 +44,7 @@ def test_bytes_give_what_normalised_floats_gave(last: bool, colour: str, readers
     expected = answer(model, floats if last else floats.transpose(0, 3, 1, 2))
     embed_normalisation(model, colour=colour, mean=MEAN, scale=SCALE)  # type: ignore[arg-type]
     assert list(model.input(0).shape) == [1, 9, 9, 3]
-    # A padded border is 0 for the network either way: means stay outside of the kernel.
+    # A padded border is 0 for the network in both cases, because means aren't folded into the kernel.
     assert answer(model, pixels()) == pytest.approx(expected, abs=1e-3)
 
 
@@ -113,7 +113,7 @@ def test_a_graph_without_a_note_takes_rgb() -> None:
 
 
 def quantized(*, mean: float = 127.5, padded: bool = False) -> ov.Model:
-    """A byte picture that is normalised, rounded to 8 bits, and convolved."""
+    """Return a graph of a byte picture that is normalised, rounded to 8 bits, and convolved."""
     picture = ops.parameter([1, 9, 9, 3], np.uint8, name="image")
     value = ops.multiply(ops.subtract(ops.convert(picture, "f32"), np.float32(mean)), np.float32(1 / 128))
     bounds = [np.float32(bound) for bound in (-1, 1, -1, 1)]

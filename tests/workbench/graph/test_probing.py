@@ -1,4 +1,4 @@
-"""What a bare graph tells about itself."""
+"""Detection of what a graph without a description expects."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_a_files_name_becomes_one_that_can_be_published(tmp_path: Path, file: st
 
 
 def graph(path: Path, before, *, classes: int = 2, decide: bool = True) -> Path:
-    """A graph of one convolution with ``before`` in front of it."""
+    """Return a graph of one convolution with ``before`` in front of it."""
     made = tf.Graph()
     with made.as_default():
         picture = tf.compat.v1.placeholder(tf.uint8, (1, 16, 16, 3), name="ImageTensor")
@@ -88,7 +88,7 @@ def test_a_graph_of_logits_without_a_decision_is_a_segmentation(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["depth", "pose", "heat", "unlike people"])
 def test_maps_that_are_no_probabilities_of_classes_are_never_people(tmp_path: Path, kind: str) -> None:
-    """A depth map has numbers beyond 1; a pose has more maps than people have classes, or maps that don't sum to 1."""
+    """A depth map has numbers above 1; a pose has more maps than classes, or maps that don't sum to 1."""
     chain = Chain(*SIZE, last=True)
     count = {"depth": 1, "pose": 17, "heat": 21, "unlike people": 2}[kind]
     chain.conv(count, "maps", side=3)
@@ -200,7 +200,7 @@ def test_a_graph_without_a_convolution_is_kept_whole(tmp_path: Path) -> None:
 
 
 def test_floats_from_nought_to_one_are_told_from_bytes(tmp_path: Path) -> None:
-    """A graph that subtracts 0.5 by itself takes floats from 0 to 1."""
+    """A graph that subtracts 0.5 itself takes floats from 0 to 1."""
     chain = Chain(*SIZE, last=True)
     chain.value = ops.subtract(chain.value, np.full((1, 3, 1, 1), 0.5, np.float32))
     chain.value = ops.relu(chain.conv(2, "logits", side=3).value)

@@ -1,4 +1,4 @@
-"""Weights that a graph has in 8 bits already, without their zero points."""
+"""Conversion of a graph's own 8-bit weights, without their zero points."""
 
 import numpy as np
 import openvino as ov
@@ -50,7 +50,7 @@ def test_the_answer_stays_and_the_bytes_go_straight_in() -> None:
     expected, model = run(stored_bytes.make()), stored_bytes.make()
     found = recode_weights(model)
     assert (found.layers, found.of) == (3, 3)
-    assert found.exact >= found.channels - 3  # −128 has no counterpart
+    assert found.exact >= found.channels - 3  # −128 has no positive counterpart
     assert feed_bytes(model)
     assert np.abs(run(model) - expected).max() <= 2 * 6 / 255  # a step or two of the last rounding
 
@@ -80,7 +80,7 @@ def test_a_graph_of_floats_has_nothing_to_recode() -> None:
 
 
 def test_what_the_first_rounding_means_is_not_lost_with_it() -> None:
-    """TFLite's takes bytes and gives what they stand for: taking it out would feed a hundred times too much."""
+    """TFLite's first quantizer converts bytes to real values; without it, inputs would be a hundred times too large."""
     expected, model = run(stored_bytes.make()), stored_bytes.make()
     assert feed_bytes(model)
     assert np.abs(run(model) - expected).max() <= 6 / 255

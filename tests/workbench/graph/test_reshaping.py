@@ -1,4 +1,4 @@
-"""Another input size: what follows by itself, what is made to follow, and what is refused by name."""
+"""Other input sizes: nodes that adapt themselves, nodes that are adapted, and errors that name the others."""
 
 import numpy as np
 import openvino as ov
@@ -14,7 +14,7 @@ from tests.workbench.small_graphs import Chain, answer, kinds, named, noise
 
 
 def pyramid(height: int, width: int, *, last: bool = True, pool: str = "AvgPool") -> ov.Model:
-    """Features at half the size, their global pooling resized to them, and a resize back to the picture."""
+    """Return features at half the size, their global pooling resized to them, and a resize back to the picture."""
     chain = Chain(height, width, last=last).conv(6, "stem", side=3, stride=2).relu()
     features, places = chain.value, list(chain.value.get_output_shape(0))[2:]
     if pool == "AvgPool":
@@ -72,7 +72,7 @@ def test_a_pooling_of_windows_stays_one() -> None:
 
 
 def test_a_resize_to_two_maps_of_one_size_that_part_is_refused() -> None:
-    """At 16×16, halving by stride and cutting to windows of 8 give one size; at another size they part."""
+    """At 16×16, a stride of 2 and a window of 8 give the same size; at other sizes, they don't."""
     chain = Chain(16, 16, last=True)
     start = chain.value
     halved = chain.conv(4, "halves", side=3, stride=2).value
@@ -106,7 +106,7 @@ def test_a_layer_on_all_places_is_refused_by_name() -> None:
 
 
 def test_an_answer_that_would_change_its_meaning_is_refused() -> None:
-    """Places that have become channels can't be fewer or more."""
+    """The number of places that were reshaped to channels can't change."""
     chain = Chain(4, 4, last=True).conv(2, "stem")
     chain.value = ops.space_to_depth(chain.value, "blocks_first", 4)
     chain.value = ops.reshape(chain.value, np.array([1, -1]), special_zero=False)

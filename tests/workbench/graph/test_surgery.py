@@ -1,4 +1,4 @@
-"""The head and the stride, on graphs of a few layers: the answers are those that arithmetic says."""
+"""Head and stride, on graphs of a few layers: the outputs are checked against direct computation."""
 
 import numpy as np
 import openvino as ov
@@ -20,7 +20,7 @@ MAKERS = [Grid.align_corners, Grid.asymmetric, Grid.half_pixel]
 def segmenter(
     classes: int, *, mode: str = "align_corners", bias: bool = True, decided: bool = True
 ) -> tuple[ov.Model, ov.Model]:
-    """A graph of so many classes that decides at full resolution, and the one that ends in its logits."""
+    """Return a graph with that many classes that decides at full resolution, and the one that ends in its logits."""
     chain = Chain(17, 17, last=True).conv(6, "stem", side=3, stride=2).relu().conv(classes, "logits", bias=bias)
     logits = chain.model().clone()
     chain.resize(17, 17, mode)
@@ -134,20 +134,20 @@ def test_a_graph_without_a_note_has_no_grid() -> None:
 def test_a_moved_grid_is_the_one_made_for_that_size(make, before, after, stride: int) -> None:
     maps = [tuple((side - 1) // stride + 1 for side in size) for size in (before, after)]
     if min(map(min, maps)) < 2 or len({m((before), maps[0]) for m in MAKERS}) < 3:
-        return  # a map of one place, or one where two kinds are the same, has no kind of its own
+        return  # in maps of one place, several kinds of grids are the same
     moved = surgery.move_grid(make(before, maps[0]), (before, maps[0]), (after, maps[1]))
     assert moved == make(after, maps[1])
 
 
 def test_a_grid_of_no_kind_is_refused() -> None:
-    with pytest.raises(InputError, match=r"is none that a resize from \(9, 9\) to \(17, 17\) has"):
+    with pytest.raises(InputError, match=r"doesn't belong to any resize from \(9, 9\) to \(17, 17\)"):
         surgery.move_grid(Grid(3.0, 3.0, 0.0, 0.0), ((17, 17), (9, 9)), ((33, 33), (17, 17)))
 
 
 def dilated(*, dilation: int, stride: int, side: int = 33) -> ov.Model:
-    """A stem, a depthwise convolution of that stride, one of that dilation, an image pooling, a resize to the features.
+    """Return a stem, two depthwise convolutions with the given stride and dilation, image pooling, and a resize.
 
-    The same weights at (dilation 2, stride 1) and at (dilation 1, stride 2).
+    The same weights are used at (dilation 2, stride 1) and at (dilation 1, stride 2).
     """
     chain = Chain(side, side, last=True, seed=4).conv(6, "stem", side=3, stride=2).relu()
     chain.depthwise("strides", stride=stride).relu().depthwise("dilates", dilation=dilation).relu()
@@ -194,6 +194,6 @@ def test_a_graph_that_traded_nothing_is_refused(make) -> None:
 
 
 def test_every_answer_of_a_graph_survives_the_head_of_one() -> None:
-    """The head takes the first output; the picture is read by nothing else, so the rest is gone."""
+    """The head uses the first output only, so everything else is removed."""
     model, _ = segmenter(2, decided=False)
     assert len(run(surgery.replace_head(model, 1), noise(model))) == 1

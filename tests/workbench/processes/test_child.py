@@ -1,4 +1,4 @@
-"""A process of its own that answers one question after another."""
+"""A child process that serves requests one after another."""
 
 import multiprocessing
 import tempfile
@@ -31,7 +31,7 @@ def test_temporary_files_go_with_the_child_also_where_it_is_killed(fate: str) ->
         (place / "left").touch()
         assert place.name.startswith("workbench-")
         if fate == "hang":
-            with pytest.raises(MachineError, match="not done within"):
+            with pytest.raises(MachineError, match="timed out after"):
                 ill.ask(fate, timeout_s=1)
         temporary = Path(ill._temporary)
         assert temporary.is_dir()
@@ -58,7 +58,7 @@ def test_a_child_that_cannot_start_says_why_when_it_is_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "says"), [("die", r"ill: its process died \(exit code 7\)"), ("hang", r"ill: not done within 2 s")]
+    ("fate", "says"), [("die", r"ill: its process died \(exit code 7\)"), ("hang", r"ill: timed out after 2 s")]
 )
 def test_a_child_that_dies_or_hangs_is_named(fate: str, says: str) -> None:
     with Child("ill", ailing) as child:

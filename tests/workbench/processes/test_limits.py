@@ -26,7 +26,7 @@ PATIENCE_S = 60.0
 
 
 def gone(pid: int) -> bool:
-    """Whether nothing runs under that number any more; what nobody has waited for runs no more either."""
+    """Return whether no process with that id is running; a zombie counts as not running."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -91,20 +91,20 @@ def test_memory_is_unlimited_unless_it_is_said() -> None:
 
 
 class Silence:
-    """A pipe on which nothing ever comes."""
+    """A pipe without data."""
 
     def poll(self, timeout: float) -> bool:
         return False
 
 
 class Myself:
-    """This process, as a child would be seen."""
+    """This process, in the form of a child."""
 
     pid = os.getpid()
 
 
 def test_silence_ends_when_its_time_is_over() -> None:
-    with pytest.raises(MachineError, match=r"^somebody: not done within 0 s$"):
+    with pytest.raises(MachineError, match=r"^somebody: timed out after 0 s$"):
         receive(Silence(), Myself(), ProcessLimits(0.05), "somebody")  # type: ignore[arg-type]
 
 

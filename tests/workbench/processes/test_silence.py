@@ -1,4 +1,4 @@
-"""Libraries that greet as they load are not heard, and everything else is."""
+"""Messages that libraries print when they are loaded are suppressed, and all others aren't."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Channels that are tied live and die together, whatever lies between the convolutions."""
+"""Tied channels are kept or removed together, whatever is between the convolutions."""
 
 import numpy as np
 import openvino as ov
@@ -29,7 +29,7 @@ def depthwise(features: ov.Node, name: str) -> ov.Node:
 
 
 def network(*, last_kernel: int = 1) -> ov.Model:
-    """A residual block, a depthwise convolution, a concatenation, a pooled branch that is squeezed and added again."""
+    """Return a residual block, a depthwise convolution, a concatenation, and a squeezed pooled branch."""
     picture = ops.parameter([1, 3, 8, 8], np.float32, name="picture")
     stem = ops.relu(convolution(picture, 8, "stem", kernel=3))
     inner = depthwise(ops.relu(convolution(stem, 12, "widen")), "deep")
@@ -67,7 +67,7 @@ def test_channels_that_an_unknown_operation_reads_stay() -> None:
 
 
 def test_what_is_kept_computes_what_it_did() -> None:
-    """Channels whose mixers' weights are zero are taken out of every space; the answer stays the same."""
+    """Channels whose mixers' weights are zero are removed from every space; the output stays the same."""
     model = network()
     channels = ChannelMap(model)
     rng = np.random.default_rng(0)
@@ -148,7 +148,7 @@ def test_maps_of_other_widths_are_not_tied_and_stay() -> None:
 
 
 def add_part(made: Chain, operation: str) -> None:
-    """To the chain's value, as many channels that no convolution alone makes: a part of what another one makes."""
+    """Add channels of unknown origin to the chain's value: a slice of another convolution's channels."""
     features, width = made.value, made.channels
     made.value = made.picture
     both = made.conv(2 * width, "both").value

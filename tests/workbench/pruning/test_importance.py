@@ -1,4 +1,4 @@
-"""Optimal Brain Surgeon: the loss that is foretold is the loss that a least squares fit has."""
+"""Optimal Brain Surgeon: the predicted loss is the loss of a least-squares fit."""
 
 import numpy as np
 import openvino as ov
@@ -13,7 +13,7 @@ WIDTH = 40
 
 
 def chain(width: int = WIDTH) -> tuple[ov.Model, ChannelMap, int]:
-    """A graph with one space of that width, its map, and the space's number."""
+    """Return a graph with one space of that width, its map, and the space's number."""
     model = Chain().conv(width, "makes").relu().conv(3, "mixes").model()
     channels = ChannelMap(model)
     (number,) = channels.find_prunable()
@@ -21,7 +21,7 @@ def chain(width: int = WIDTH) -> tuple[ov.Model, ChannelMap, int]:
 
 
 def inputs(*, copies: int = 0, seed: int = 0) -> np.ndarray:
-    """(places, WIDTH + 1) activations and the constant; the last ``copies`` channels repeat the first ones."""
+    """Return (places, WIDTH + 1) activations and the constant; the last ``copies`` channels repeat the first ones."""
     rng = np.random.default_rng(seed)
     values = rng.normal(0, 1, (400, WIDTH)) * rng.uniform(0.2, 2, WIDTH)
     if copies:
@@ -37,7 +37,7 @@ def mixer(values: np.ndarray, *, zero: int = 0, seed: int = 1) -> Mixer:
 
 
 def fit_loss(mixed: Mixer, values: np.ndarray, kept: np.ndarray) -> float:
-    """What least squares can't make up for from the kept channels, of the outputs' variance."""
+    """Return the residual of the least-squares fit from the kept channels, as a share of the outputs' variance."""
     columns = np.append(kept, WIDTH)
     wanted = values @ mixed.weights.T
     fit, *_ = np.linalg.lstsq(values[:, columns], wanted, rcond=None)
@@ -103,7 +103,7 @@ def test_a_mixer_named_twice_counts_once() -> None:
 
 
 def test_only_the_spaces_own_channels_go() -> None:
-    """A mixer of two spaces, lined up by a concatenation: each space has its own places in it."""
+    """A mixer of two concatenated spaces: each space has its own places in it."""
     made = Chain()
     left = made.conv(32, "left").relu().value
     made.value = made.picture

@@ -1,4 +1,4 @@
-"""Time falls with channels, in the steps that the kernels have."""
+"""Time decreases with channels, in the kernels' steps."""
 
 import openvino as ov
 import pytest
@@ -20,7 +20,7 @@ def model() -> ov.Model:
 
 @pytest.fixture(scope="module")
 def spaces(model: ov.Model) -> tuple[int, int]:
-    """The numbers of the space of 64 channels and of that of 32."""
+    """Return the numbers of the spaces of 64 and of 32 channels."""
     by_width = {space.width: number for number, space in ChannelMap(model).find_prunable().items()}
     return by_width[64], by_width[32]
 

@@ -1,4 +1,4 @@
-"""Which channels go: the least loss for the time saved first, until enough is saved."""
+"""Which channels are removed: those with the least loss for the time saved, until enough is saved."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def spaces() -> tuple[dict[int, int], LatencyModel]:
 
 
 def orders(widths: dict[int, int], *losses: float) -> dict[int, RemovalOrder]:
-    """A space's channels cost ``losses`` each, in the order of the spaces' numbers."""
+    """Return removal orders in which each channel of a space costs its entry in ``losses``."""
     return {
         number: RemovalOrder(np.arange(width), loss * np.arange(width - BLOCK + 1))
         for (number, width), loss in zip(widths.items(), losses, strict=True)
@@ -108,7 +108,7 @@ def test_a_change_is_beside_what_there_is() -> None:
 
 @pytest.mark.parametrize("stages", [1, 3])
 def test_a_pruned_graph_takes_the_same_pictures_and_answers_almost_the_same(stages: int) -> None:
-    """Half of the channels repeat others, so they can go."""
+    """Half of the channels are duplicates, so they can be removed."""
     model = two_spaces()
     for name, axis in (("first", 0), ("second", 0)):
         for node, values in ((named(model, name), None), (named(model, f"{name}/bias"), None)):
@@ -132,7 +132,7 @@ def test_times_of_nodes_that_are_no_convolutions_do_not_count() -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How often time was taken; each time it is another one."""
+    """Count the timings; each of them returns different times."""
     asked: list[int] = []
 
     def time_layers(model: ov.Model, seen: list[np.ndarray]) -> dict[str, float]:

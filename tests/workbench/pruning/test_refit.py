@@ -1,4 +1,4 @@
-"""What is left is fitted to what the whole graph computed, with what really reaches it."""
+"""The pruned graph is fitted to the whole graph's values, using its own inputs."""
 
 import numpy as np
 import openvino as ov
@@ -35,7 +35,7 @@ def error(model: ov.Model, whole: ov.Model) -> float:
 
 
 def damaged(model: ov.Model, name: str, noise: float = 0.3) -> ov.Model:
-    """A copy with noise on the kernel of that name."""
+    """Return a copy with noise on the kernel of that name."""
     copy = model.clone()
     node = named(copy, name)
     values = node.input_value(1).get_node().get_data()
@@ -61,7 +61,7 @@ def test_a_damaged_pointwise_kernel_is_mended(make) -> None:
 
 
 def test_later_layers_make_up_for_what_went_wrong_before_them() -> None:
-    """The 3×3 kernel isn't fitted; the pointwise one after it learns to live with channels of half the size."""
+    """The 3×3 kernel isn't fitted; the pointwise one after it compensates for channels of half the magnitude."""
     whole = plain()
     model = whole.clone()
     for name in ("wide", "wide/bias"):

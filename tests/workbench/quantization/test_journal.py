@@ -1,4 +1,4 @@
-"""Figures that took long are found once, whatever happens to the file."""
+"""Figures that take long are computed once, whatever happens to the file."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from danmatte_workbench.quantization.journal import Journal
 
 
 class Search:
-    """Something that takes long, and is counted."""
+    """A slow computation whose calls are counted."""
 
     def __init__(self, *figures: float) -> None:
         self.figures, self.count = figures, 0

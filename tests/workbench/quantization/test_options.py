@@ -1,4 +1,4 @@
-"""Options of quantizing: every wrong one is named, with what was expected and the nearest word."""
+"""Options of quantization: each wrong one causes an error with what was expected and the nearest word."""
 
 import dataclasses
 

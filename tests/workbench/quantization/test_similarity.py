@@ -1,4 +1,4 @@
-"""How alike answers are: masks by their overlap, classes by equality, anything else by its direction."""
+"""Similarity of outputs: overlap of masks, equality of classes, cosine of others."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ GRID = Grid(1.0, 1.0, 0.0, 0.0)
 
 
 def frame(truth: np.ndarray | None) -> LabelledFrame:
-    """White where its person is."""
+    """Return a frame that is white where its person is."""
     shown = np.zeros((SIDE, SIDE), np.uint8) if truth is None else (truth == PERSON).astype(np.uint8) * 255
     return LabelledFrame("a", np.repeat(shown[..., None], 3, axis=2), truth)
 
@@ -29,7 +29,7 @@ def left_half(*, ignored: bool = False) -> np.ndarray:
 
 
 def white(picture: np.ndarray) -> list[np.ndarray]:
-    """What is white is the person."""
+    """Return a mask in which white pixels are the person."""
     return [(picture[..., :1] > 127).astype(np.float32)]
 
 
@@ -55,7 +55,7 @@ def test_labels_count_and_not_the_reference_where_all_frames_have_them() -> None
 def test_the_reference_counts_where_a_frame_has_no_label() -> None:
     judged = judge(left_half(), None, reference=white)
     assert not judged.has_labels
-    assert judged.judge(nobody, [0, 1]) == [0.0, 1.0]  # nobody is in the second, and nobody is found
+    assert judged.judge(nobody, [0, 1]) == [0.0, 1.0]  # the second has no person, and none is detected
 
 
 def test_ignored_pixels_decide_nothing() -> None:

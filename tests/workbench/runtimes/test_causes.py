@@ -1,4 +1,4 @@
-"""The cause, in one sentence, of what libraries say in pages."""
+"""Explanations of libraries' long error messages, in one sentence."""
 
 import re
 
@@ -61,10 +61,10 @@ SEEN = [
         "its weights are in the file weights.data, which isn't next to it",
     ),
     ("No model config found in the file at a.weights.h5.", "it contains weights without their graph; save the whole"),
-    ("Cannot recognize input model.", "it is damaged, or no graph of that format"),
+    ("Cannot recognize input model.", "the file is damaged or has another format"),
     (
         "File not found: filepath=a.keras. Please ensure the file is an accessible `.keras` zip file.",
-        "it is damaged, or no graph of that format",
+        "the file is damaged or has another format",
     ),
     (
         "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. This carries a risk",

@@ -1,4 +1,4 @@
-"""Signals are heard whatever OpenVINO has loaded and let go meanwhile."""
+"""Signal handlers work whatever OpenVINO has loaded and released before."""
 
 import subprocess
 import sys

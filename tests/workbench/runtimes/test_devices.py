@@ -1,4 +1,4 @@
-"""Device strings: which can be used here, and what is said of the others."""
+"""Device strings: those that can be used, and the errors for others."""
 
 import pytest
 
@@ -26,10 +26,10 @@ def test_what_is_there_can_be_used(text: str) -> None:
         ("NPU", r"NPU isn't on this machine; available: CPU"),
         ("CPU.1", r"CPU\.1 isn't on this machine"),
         ("CPU.0", r"CPU\.0 isn't on this machine"),
-        ("cpu", r"'cpu' is no device that OpenVINO knows; did you mean 'CPU'\?; available: CPU"),
+        ("cpu", r"unknown device 'cpu'; did you mean 'CPU'\?; available: CPU"),
         ("GUP", r"did you mean 'GPU'\?"),
         ("ATUO", r"did you mean 'AUTO'\?"),
-        ("", r"'' is no device"),
+        ("", r"unknown device ''"),
         ("HETRO:CPU", r"expected AUTO, BATCH, HETERO, MULTI before the colon; did you mean 'HETERO'\?"),
         ("HETERO", r"expected devices, such as HETERO:CPU"),
         ("MULTI:", r"expected devices, such as MULTI:CPU"),

@@ -1,4 +1,4 @@
-"""TensorFlow graphs of all kinds are read as one frozen graph; what can't be is refused with the line that says why."""
+"""TensorFlow graphs of all kinds are read as one frozen graph, or cause an error that says why not."""
 
 import os
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_graph_is_read_once_until_it_changes(pb: Path) -> None:
     first = read_graph(pb)
     assert read_graph(pb) is first
     pb.write_bytes(tiny.frozen(tiny.COARSE))
-    os.utime(pb, ns=(1, 1))  # older than before, and so another one all the same
+    os.utime(pb, ns=(1, 1))  # an older time also counts as a change
     assert read_graph(pb) is not first
 
 
@@ -98,7 +98,7 @@ def test_a_missing_graph_is_named(tmp_path: Path) -> None:
 
 
 class Two(tf.Module):
-    """A model of two signatures, neither of which is the usual one."""
+    """A model with two signatures, neither of which is the default."""
 
     @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3))])
     def one(self, image: tf.Tensor) -> tf.Tensor:
@@ -143,7 +143,7 @@ def test_a_signature_is_chosen_by_name_and_its_outputs_keep_theirs(tmp_path: Pat
 def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
     path = own_graphs.write_switched(tmp_path / "switched.pb")
     frozen = {node.name: node for node in read_graph(path, ReadOptions(freeze=(("training", False),))).node}
-    # The constant may have been folded into what read it: no input is left but the picture, and no branch to choose.
+    # The constant may be folded into its reader. Only the picture remains as input, and there are no branches.
     assert [name for name, node in frozen.items() if node.op == "Placeholder"] == ["photo"]
     assert not {node.op for node in frozen.values()} & {"Switch", "Merge"}
     assert "Relu" in {node.op for node in frozen.values()}

@@ -1,4 +1,4 @@
-"""oneDNN's levels, and what kernels say of them."""
+"""oneDNN's levels, and which of them kernels use."""
 
 import pytest
 

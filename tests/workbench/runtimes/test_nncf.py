@@ -1,4 +1,4 @@
-"""Quantizing: what the options say is what NNCF does, and its complaints are ours."""
+"""Quantization: options reach NNCF, and its errors are translated."""
 
 import numpy as np
 import openvino as ov
@@ -86,14 +86,14 @@ def test_every_option_makes_a_graph_that_runs(options: QuantizationOptions) -> N
 
 
 def test_halving_the_weights_range_is_seen_in_the_weights(plain: ov.Model) -> None:
-    """For CPUs without VNNI: half the range, so that sums don't saturate."""
+    """Half the range is for CPUs without VNNI, because sums don't saturate then."""
     fixed = nncf.quantize(network(), pictures(), QuantizationOptions(overflow_fix="enable"))
     picture = noise(network(), 3)
     assert not np.array_equal(answer(fixed, picture), answer(plain, picture))
 
 
 def test_accuracy_control_goes_back_until_the_judge_is_content() -> None:
-    """The judge wants the very answers of the float graph, so all layers go back."""
+    """The judge accepts only the outputs of the float graph, so all layers are reverted."""
     exact, frames = network(), pictures(4)
     right = [answer(exact, picture) for picture in frames]
     asked: list[list[int]] = []

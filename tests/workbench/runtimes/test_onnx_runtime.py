@@ -18,7 +18,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (1, 4, 6, 3)).astype(np.floa
 def write(
     path: Path, shape: tuple[int | str, ...] = (1, 3, 4, 6), kind: int = TensorProto.FLOAT, count: int = 1
 ) -> Path:
-    """Outputs ``twice`` and ``more`` of one input, or of so many."""
+    """Write a graph with the outputs ``twice`` and ``more``, and one or more inputs."""
     inputs = [helper.make_tensor_value_info(f"x{number}", kind, shape) for number in range(count)]
     nodes = [
         helper.make_node("Add", ["x0", f"x{count - 1}"], ["twice"]),

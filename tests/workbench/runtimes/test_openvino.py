@@ -1,4 +1,4 @@
-"""The cut, and the IR on disk."""
+"""Cutting graphs, and IR on disk."""
 
 import errno
 from pathlib import Path
@@ -20,7 +20,7 @@ F32 = configure(precision="f32")
 
 
 def cut(source: Source, folder: Path, inputs: str = "", output: str = "") -> Artifact:
-    """The source's own cut, or another one, saved."""
+    """Return the saved graph, cut as the source describes or in another place."""
     model = conversion.cut(
         source.path,
         inputs=inputs or source.port,
@@ -78,7 +78,7 @@ def test_a_wrong_name_lists_the_nearest(plain: Source, tmp_path: Path, inputs: s
 
 
 def test_a_cut_that_leaves_another_input_open_is_refused(tmp_path: Path) -> None:
-    """A resize to the picture's own size needs the picture."""
+    """A resize to the picture's own size depends on the picture."""
     import tensorflow as tf
 
     graph = tf.Graph()
@@ -118,7 +118,7 @@ def test_a_place_that_cannot_be_written_is_an_input_error(built: Build, tmp_path
 def test_a_disk_that_takes_no_more_is_the_machines_fault(
     built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A graph that is refused is remembered as one that can't be made; a full disk is no reason for that."""
+    """A graph that causes an InputError is stored as impossible to build, which a full disk must not cause."""
 
     def fill(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -142,7 +142,7 @@ def test_a_pipeline_answers_every_picture(built: Build) -> None:
     infer = openvino.make_runner(artifact.path, F32)
     answers: list[float] = []
     pipeline = openvino.Pipeline(artifact.path, configure(hint="throughput", precision="f32", infer_requests=3))
-    made_on_the_way = (picture.copy() for picture in pictures)  # nobody but the pipeline keeps them
+    made_on_the_way = (picture.copy() for picture in pictures)  # only the pipeline keeps references to them
     pipeline.run(made_on_the_way, lambda answer: answers.append(float(answer.sum())))
     assert sorted(answers) == pytest.approx(sorted(float(infer(picture).sum()) for picture in pictures), rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""Milliseconds by layer, and what OpenVINO's helpers say of graphs."""
+"""Time per layer, and facts about graphs from OpenVINO."""
 
 from pathlib import Path
 

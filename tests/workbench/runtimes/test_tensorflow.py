@@ -64,7 +64,7 @@ def test_an_unknown_port_is_an_input_error(plain: Source) -> None:
 
 
 def write(path: Path, *, first: bool = False, control: bool = False) -> Path:
-    """A graph that doubles a picture of floats, splits it, and adds the second and third of its parts."""
+    """Write a graph that doubles a float picture, splits it, and adds the second and third part."""
     graph = tf.Graph()
     with graph.as_default():
         picture = tf.compat.v1.placeholder(tf.float32, (1, 3, 4, 4) if first else (1, 4, 4, 3), name="photo")

@@ -1,4 +1,4 @@
-"""TFLite's own interpreter: sizes, layouts and types that a graph takes, and its stored tensors."""
+"""TFLite's own interpreter: sizes, layouts and types of inputs, and stored tensors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Steps from recipes: strict, and filled from the source."""
+"""Steps from recipes: strict fields, and fields filled from the source."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Dense convolutions take the place of the first blocks, and learn what those gave."""
+"""Dense convolutions replace the first blocks and are trained on their outputs."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_the_first_blocks_are_dense_and_the_rest_stays(tmp_path: Path) -> None:
     model = graph(tmp_path)
     pairs = fusing.fuse(model, (8, 24), (20,), 1)
     assert kinds(model) == ["Convolution"] * 6 + ["GroupConvolution"] + ["Convolution"] * 3
-    assert [pair.student == pair.teacher for pair in pairs] == [False, True]  # the second ends in a sum that stays
+    assert [pair.student == pair.teacher for pair in pairs] == [False, True]  # the second ends in a sum, which is kept
     saved = openvino.save(model, tmp_path / "fused.xml")
     assert saved.outputs[0].shape == (1, 17, 17, 1)
 

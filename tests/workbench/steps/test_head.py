@@ -1,4 +1,4 @@
-"""The head: over one half exactly where the network's own decision is the person."""
+"""The head: above one half exactly where the network's own decision is the person."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_a_graph_without_logits_keeps_its_answer(built: Build) -> None:
 
 
 def end_oddly(kind: str) -> tuple[ov.Model, ov.Model]:
-    """A graph whose logits are scaled before it answers, in numbers, probabilities or logits; and its logits."""
+    """Return a graph whose scaled logits become class numbers, probabilities or logits; and the graph of its logits."""
     chain = small_graphs.Chain(16, 16, last=True).conv(3, "stem", side=3, stride=2)
     logits = ops.multiply(chain.value, np.float32(2))
     ends = {
@@ -101,7 +101,7 @@ def test_the_person_is_read_from_an_answer_without_logits(kind: str) -> None:
 def test_what_is_no_map_is_refused() -> None:
     chain = small_graphs.Chain(8, 8, last=True).conv(3, "stem")
     pooled = ops.reduce_mean(ops.multiply(chain.value, np.float32(2)), np.array([2, 3]))
-    with pytest.raises(InputError, match="expected a map as the answer"):
+    with pytest.raises(InputError, match="expected a map as the output"):
         surgery.replace_head(ov.Model([ops.result(pooled)], [chain.picture], "pooled"), 1)
 
 

@@ -65,7 +65,7 @@ def test_an_impossible_choice_is_refused(fields: dict, says: str) -> None:
 
 
 def applied(built: Build, describe: Describe, tmp_path: Path, pixels: str, *, even: bool) -> tuple[Path, Path]:
-    """The uint8 RGB graph, and the one that a second step made of it."""
+    """Return the uint8 RGB graph, and the result of a second preprocess step on it."""
     rgb = openvino.read(built(tiny.PLAIN).path)
     if even:
         reshaping.reshape(rgb, (64, 96))

@@ -1,4 +1,4 @@
-"""Channels that others can stand in for go first, and what remains is fitted to do their work."""
+"""Redundant channels are removed first, and the remaining ones are refitted."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ def pictures(seed: int, count: int = 6) -> list[np.ndarray]:
 
 
 def evenly(model: ov.Model) -> dict[str, float]:
-    """A millisecond for each convolution."""
+    """Return a millisecond for each convolution."""
     return {node.get_friendly_name(): 1.0 for node in model.get_ordered_ops() if "Convol" in node.get_type_name()}
 
 
 def pruned(folder: Path, share: float, tried: int = 0) -> tuple[Path, Path, str]:
-    """The graph, the pruned graph, and what went."""
+    """Return the graph, the pruned graph, and the step's note."""
     whole = inner.write(folder / "whole.xml").path
     model = openvino.read(whole)
     told = pruning.prune(model, pictures(0), share, evenly(model), tried=tried)

@@ -1,4 +1,4 @@
-"""Quantizing: every choice is checked, reaches NNCF, and accuracy control keeps its promise and its findings."""
+"""Quantization: options are checked and reach NNCF, and accuracy control meets its limit and caches its figures."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def noise(count: int = 4) -> list[np.ndarray]:
 
 
 def quantized(folder: Path, **fields: Any) -> tuple[Path, list[str]]:
-    """The graph of inner channels quantized, and the kinds of its nodes' quantizers by what they follow."""
+    """Return the graph of inner channels quantized, and the kinds of quantizers by the node before them."""
     model = openvino.read(inner.write(folder / "whole.xml").path)
     made = nncf.quantize(model, noise(), QuantizationOptions(**fields))
     quantizers = [node for node in made.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
@@ -84,7 +84,7 @@ def test_every_choice_changes_the_graph(tmp_path: Path, fields: dict[str, Any]) 
 
 
 def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
-    """A graph that subtracts 90 sees more above zero than below."""
+    """A graph that subtracts 90 has more values above zero than below."""
     ends = {}
     for preset in ("performance", "mixed"):
         model = openvino.read(built(tiny.PLAIN).path)
@@ -227,7 +227,7 @@ def test_accuracy_is_checked_on_frames_of_all_kinds_that_were_not_calibrated_on(
     checked = choose_validation_frames(data, 40, 30)
     assert Counter(checked.kinds.values()) == {"a": 15, "b": 15}
     assert not set(checked.names) & set(data.pick(40).names)
-    # Where there are too few, some serve for both.
+    # If there are too few, some are used for both.
     few = choose_validation_frames(data.pick(50), 40, 30)
     assert len(few) == 30
     assert set(few.names) >= set(data.pick(50).names) - set(data.pick(40).names)

@@ -1,4 +1,4 @@
-"""Other input sizes: the graph that would have been exported at that size, and a refusal of what can't follow."""
+"""Other input sizes: the result equals a graph exported at that size, or there is an error."""
 
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def test_a_quantized_graph_follows_too(built: Build, tmp_path: Path) -> None:
 
 
 def classifier(*, flat: list[int] | None) -> ov.Model:
-    """A convolution, and a dense layer on all its places, or on their mean."""
+    """Return a convolution and a dense layer on all its places, or on their mean."""
     picture = ops.parameter([1, 32, 32, 3], np.float32, name="image")
     features = ops.convolution(
         ops.transpose(picture, np.array([0, 3, 1, 2])),

@@ -1,4 +1,4 @@
-"""The stride that was traded for dilation, traded back."""
+"""Undoing the replacement of a stride by dilation."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.workbench.conftest import Describe
 
 
 def logits(source: Source) -> openvino.ov.Model:
-    """The graph from its first convolution to its logits, in the form in which steps read it."""
+    """Return the graph from its first convolution to its logits, in the form in which steps read it."""
     return conversion.cut(source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape)
 
 

@@ -1,4 +1,4 @@
-"""A smaller graph in the source's place: the one that model.toml names, and no other."""
+"""A smaller graph in place of the source: only the one that model.toml names."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What steps that learn have in common; their state is kept under all that it depends on, and nothing else."""
+"""Shared code of steps that train; the checkpoint's name contains exactly what the training depends on."""
 
 import dataclasses
 from pathlib import Path

@@ -62,7 +62,7 @@ def convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
     """Apply a depthwise convolution. Raises InputError for groups of several channels."""
     kernel = inputs[1].tensor  # (groups, outputs, inputs, height, width)
     if kernel.shape[2] != 1:
-        raise InputError(f"can't teach this graph: {node.get_friendly_name()} has groups of several channels")
+        raise InputError(f"can't train this graph: {node.get_friendly_name()} has groups of several channels")
     kernel = tf.transpose(kernel[:, :, 0], (2, 3, 0, 1))
     image, padding = _pad(node, inputs[0].arrange(NHWC), kernel.shape[:2])
     attributes = node.get_attributes()
@@ -98,7 +98,7 @@ def resize(node: ov.Node, inputs: list[Held]) -> Held:
     order = NHWC if axes == [2, 3] else _PLAIN
     mode = attributes["coordinate_transformation_mode"]
     if attributes["mode"] not in ("linear", "linear_onnx") or mode not in ("align_corners", "asymmetric", "half_pixel"):
-        raise InputError(f"can't teach this graph: {node.get_friendly_name()} resizes by {attributes['mode']}, {mode}")
+        raise InputError(f"can't train this graph: {node.get_friendly_name()} resizes by {attributes['mode']}, {mode}")
     # tf.image.resize supports half pixels only, but DeepLab's resizes are align_corners.
     answer = tf.raw_ops.ResizeBilinear(
         images=inputs[0].arrange(order),
@@ -132,7 +132,7 @@ def pool(node: ov.Node, inputs: list[Held]) -> Held:
     """Compute the mean over the whole picture. Raises InputError for pooling over windows."""
     attributes = node.get_attributes()
     if list(attributes["kernel"]) != list(node.input_value(0).get_shape()[2:]) or any(attributes["pads_begin"]):
-        raise InputError(f"can't teach this graph: {node.get_friendly_name()} pools places, not the whole picture")
+        raise InputError(f"can't train this graph: {node.get_friendly_name()} pools windows, not the whole picture")
     return Held(tf.reduce_mean(inputs[0].arrange(NHWC), [1, 2], keepdims=True), NHWC)
 
 

@@ -19,7 +19,7 @@ from danmatte_workbench.graph import surgery
 from danmatte_workbench.graph.layers import NCHW_TO_NHWC, compute_constants, extract, find_bias, find_logits
 from danmatte_workbench.runtimes.openvino import compile_model
 
-CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the four fine places of a coarse one, (down, right)
+CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # offsets of the four fine places of a coarse place, (down, right)
 AROUND, WINDOW = 3, 5  # sides of the windows of coarse logits and of the fine map
 ROUNDS = 4
 SURE, SURE_SHARE = 3.0, 0.05  # of places whose absolute logit is at least this, only this share is used

@@ -45,7 +45,7 @@ class Student:
         self._logits = find_logits(model)
         unknown = sorted({node.get_type_name() for node in self._nodes} - OPERATIONS.keys() - {"Parameter"})
         if unknown:
-            raise InputError(f"can't teach this graph: no gradients for {', '.join(unknown)}")
+            raise InputError(f"can't train this graph: no gradients for {', '.join(unknown)}")
         # Variables are relative to each channel's size: with folded batch norms, sizes differ a hundredfold between
         # channels, and a step must be small for all of them. (Absolute steps increased the loss at first, and were
         # still worse than relative ones after 200 steps.)

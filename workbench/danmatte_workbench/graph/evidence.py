@@ -68,8 +68,8 @@ def finds_text(look: Look, size: Size, photographs: Sequence[np.ndarray]) -> str
     if min(covered) < _ON_LINES or max(beside) > _BESIDE or elsewhere > _IN_PHOTOGRAPHS:
         return ""
     return (
-        f"it lights up along {np.mean(covered):.0%} of the lines of drawn pages, on {max(beside):.1%} beside them, and "
-        f"on {elsewhere:.1%} of photographs"
+        f"it covers {np.mean(covered):.0%} of the lines of drawn pages, {max(beside):.1%} beside them, and "
+        f"{elsewhere:.1%} of photographs"
     )
 
 

@@ -139,7 +139,7 @@ def find_input(model: ov.Model, name: str, path: Path) -> ov.Output:
     if not name:
         raise InputError(f"{path}: has {len(known)} inputs, so each must be named: {', '.join(known)}")
     hint = did_you_mean(name, known)
-    raise InputError(f"{path}: has no input {name}{hint}; a cut inside is given as 0:NODE")
+    raise InputError(f"{path}: has no input {name}{hint}; for a cut inside the graph, give 0:NODE")
 
 
 def _set_shapes(model: ov.Model, path: Path, inputs: Sequence[InputRequest]) -> ov.Model:

@@ -113,7 +113,11 @@ def _explain_no_classes(tensor: np.ndarray, classes: int, answer: Answer, size: 
     channels = 1 if tensor.shape[-1] != classes else tensor.ndim - 1
     sums = [one.sum(axis=channels) for one in maps]
     apart = max(float(np.abs(total - 1).max()) for total in sums)
-    return "" if apart < NEAR else f"its {classes} maps don't exclude each other: they sum to {1 + apart:.2g} and less"
+    return (
+        ""
+        if apart < NEAR
+        else f"its {classes} maps aren't exclusive classes: their sums differ from 1 by up to {apart:.2g}"
+    )
 
 
 def _look_for_people(answer: Answer, size: Size) -> tuple[str, str]:
@@ -130,7 +134,7 @@ def _look_for_people(answer: Answer, size: Size) -> tuple[str, str]:
         return _flatten(answer(picture)[0])
 
     if evidence.finds_text(look, size, [photographs[name] for name in evidence.WITHOUT_PEOPLE]):
-        return "it finds text", ""
+        return "it detects text", ""
     covers, words = evidence.finds_people(look, photographs)
     return ("", f", and {words}") if covers else (words, "")
 

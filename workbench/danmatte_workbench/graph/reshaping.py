@@ -94,7 +94,7 @@ def _infer_shapes(model: ov.Model, before: Size, size: Size) -> None:
     """
     parameter = model.get_parameters()[0]
     shape = parameter.get_partial_shape()
-    became: dict[Size, set[Size]] = {before: {size}}  # from a map's size before to its sizes now
+    became: dict[Size, set[Size]] = {before: {size}}  # from the old size of maps to their new sizes
     nodes = model.get_ordered_ops()
     sizes = [_read_map_size(node) for node in nodes]
     rows, columns = _find_picture_axes(shape)

@@ -86,7 +86,7 @@ def pick_person(model: ov.Model, person: int) -> ov.Model:
     end = model.output(0).get_node().input_value(0)
     shape, kind = list(end.get_shape()), end.get_node().get_type_name()
     if len(shape) not in (3, 4) or shape[0] != 1:
-        raise InputError(f"expected a map as the answer, found {end.get_partial_shape()} of {kind}")
+        raise InputError(f"expected a map as the output, found {end.get_partial_shape()} of {kind}")
     if not end.get_element_type().is_real():
         sides = [side for side in shape[1:] if side != 1] if len(shape) == 4 else shape[1:]
         found = ops.convert(ops.equal(end, ops.constant(np.array(person), end.get_element_type())), "f32").output(0)
@@ -197,7 +197,7 @@ def move_grid(grid: Grid, before: tuple[Size, Size], after: tuple[Size, Size]) -
         values = zip(astuple(make_grid(*before)), astuple(grid), strict=True)
         if all(abs(expected - found) < 1e-6 for expected, found in values):
             return make_grid(*after)
-    raise InputError(f"the graph's {grid} is none that a resize from {before[1]} to {before[0]} has")
+    raise InputError(f"the graph's {grid} doesn't belong to any resize from {before[1]} to {before[0]}")
 
 
 def double_stride(model: ov.Model) -> tuple[Size, Size]:

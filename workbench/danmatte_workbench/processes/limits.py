@@ -42,7 +42,7 @@ def receive(pipe: Connection, process: SpawnProcess, limits: ProcessLimits, who:
     until = time.monotonic() + limits.time_s
     while not pipe.poll(max(0.0, min(TICK_S, until - time.monotonic()))):
         if time.monotonic() >= until:
-            raise MachineError(f"{who}: not done within {limits.time_s:.0f} s")
+            raise MachineError(f"{who}: timed out after {limits.time_s:.0f} s")
         taken = measure_memory_gib(process.pid)
         if taken > limits.memory_gib:
             raise MachineError(f"{who}: uses {taken:.1f} GiB of memory, the limit is {limits.memory_gib:g}")

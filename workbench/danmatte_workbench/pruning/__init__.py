@@ -1,1 +1,1 @@
-"""Pruning: channels taken out of a graph where they save most time for what they cost, and the rest fitted anew."""
+"""Pruning: removing the channels that save most time for the accuracy that they cost, and refitting the others."""

@@ -19,7 +19,7 @@ _KEEPING = frozenset(
     {"AvgPool", "Clamp", "Convert", "HSwish", "Interpolate", "MaxPool", "ReduceMean", "Relu", "Sigmoid", "Squeeze"}
     | {"Swish", "Unsqueeze"}
 )
-# Operations whose result has a channel only if both sides have it.
+# Operations on two operands that need the same channels.
 _TYING = frozenset({"Add", "Divide", "Maximum", "Multiply", "Subtract"})
 
 

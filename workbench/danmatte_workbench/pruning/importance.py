@@ -80,7 +80,7 @@ def rank_channels(channels: ChannelMap, number: int, names: Sequence[str], mixer
 class _ShrinkingMixer:
     """A mixer during the removal: the remaining weights, and the inverse of the remaining moments."""
 
-    places: np.ndarray  # of the space's channels among the mixer's inputs
+    places: np.ndarray  # positions of the space's channels among the mixer's inputs
     weights: np.ndarray
     inverse: np.ndarray
     energy: float

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 HOW_TO_FREEZE = (
-    "give the SavedModel or the .meta file that it comes from (--input_meta_graph), or its checkpoint beside it "
+    "give the SavedModel or the .meta file that it comes from (--input_meta_graph), or also its checkpoint "
     "(--input_checkpoint)"
 )
 
@@ -80,16 +80,16 @@ CAUSES = (
         r"|Cannot recognize (?:input )?model"
         r"|Could not load SavedModel|GraphDef cannot be parsed|Error parsing message|Failed to parse"
         r"|does not contain any nodes|Incorrect weights in bin|parse_xml|Error reading network|pugi)",
-        "it is damaged, or no graph of that format",
+        "the file is damaged or has another format",
     ),
     Cause(
         r"Model provided has model identifier|Model buffer|The model is not a valid Flatbuffer|Could not open .*tflite",
-        "it is damaged, or no graph of that format",
+        "the file is damaged or has another format",
     ),
     Cause(
         r"Unable to (?:synchronously )?open (?:file|object)|truncated file|not a zip file|Bad magic number|bad central"
         r"|ensure the file is an accessible `\.keras` zip",
-        "it is damaged, or no graph of that format",
+        "the file is damaged or has another format",
     ),
     Cause(
         r"Select TensorFlow op\(s\), included in the given model, is\(are\) not supported",

@@ -92,7 +92,7 @@ def _check_real(name: str, text: str, present: tuple[str, ...]) -> None:
     if name.partition(".")[0] in REAL:
         raise MachineError(f"{where}device {name} isn't on this machine{_list_present(present)}")
     near = _suggest(name, (*present, *REAL, *VIRTUAL))
-    raise MachineError(f"{where}{name!r} is no device that OpenVINO knows{near}{_list_present(present)}")
+    raise MachineError(f"{where}unknown device {name!r}{near}{_list_present(present)}")
 
 
 def _list_present(present: tuple[str, ...]) -> str:

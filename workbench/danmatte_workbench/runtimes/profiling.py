@@ -14,7 +14,7 @@ from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes import openvino
 
 HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")  # kinds of layers that multiply by weights
-Key = tuple[str, str, str]  # name, kind, and what ran it: ``brgconv_avx512_i8``
+Key = tuple[str, str, str]  # name, kind, and the kernel that ran it, such as ``brgconv_avx512_i8``
 
 
 def time_layers(

@@ -71,7 +71,7 @@ class Quantize(QuantizationOptions, Step):
         else:
             model, words = nncf.quantize(model, frames, self), ""
         direct = preprocessing.feed_bytes(model)
-        note = f"{self.preset}, {len(frames)} frames{words}{', bytes straight into the first convolution' * direct}"
+        note = f"{self.preset}, {len(frames)} frames{words}{', the first convolution reads bytes' * direct}"
         return openvino.save(model, target), note
 
 

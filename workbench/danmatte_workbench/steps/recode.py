@@ -38,5 +38,5 @@ class Recode(Step):
         model = openvino.read(source)
         found = recoding.recode_weights(model, self.most, self.largest_error)
         direct = preprocessing.feed_bytes(model)
-        note = f"{found.layers} of {found.of} layers, {found.exact} of {found.channels} channels exactly as they were"
-        return openvino.save(model, target), f"{note}{', bytes straight into the first convolution' * direct}"
+        note = f"{found.layers} of {found.of} layers, {found.exact} of {found.channels} channels unchanged"
+        return openvino.save(model, target), f"{note}{', the first convolution reads bytes' * direct}"
