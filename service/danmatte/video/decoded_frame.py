@@ -6,7 +6,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
+from av.video.reformatter import Colorspace, ColorTrc, Interpolation, VideoReformatter
 
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
@@ -26,6 +26,9 @@ def _compute_pq_curve() -> Pixels:
 
 
 _CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma needs none: it suits SDR displays
+
+_UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+_HD_LINES = 720  # Chromium decodes untagged video by ITU-R BT.709 from this many lines on, and by BT.601 below
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,17 @@ class DecodedFrame:
         high, wide = self._orientation.turn_size(size)
         # Size and colours are converted separately, because libswscale does both at once much more slowly.
         scaled = self._reformat(scaler, (wide, high), "yuv420p")
-        coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
+        matrix = _guess_matrix(self._frame)
+        coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", src_colorspace=matrix, **_SCALING)
         curve = _CURVES.get(self._frame.color_trc)
         pixels = self._orientation.turn_upright(coloured)
         return pixels if curve is None else cv2.LUT(pixels, curve)  # type: ignore[return-value]
+
+
+def _guess_matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """Return the matrix of an untagged HD frame; None if libswscale's choice is right: the tag's, or BT.601."""
+    is_hd = not frame.format.is_rgb and frame.colorspace == _UNTAGGED and frame.height >= _HD_LINES
+    return Colorspace.ITU709 if is_hd else None
 
 
 _SCALING: dict[str, Any] = {"interpolation": Interpolation.AREA, "threads": 1}
