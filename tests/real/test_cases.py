@@ -122,11 +122,11 @@ def test_answers_are_the_graphs_own(name: str, tmp_path: Path) -> None:
 
 REFUSED = {
     "pointer.onnx": "is a Git LFS pointer",
-    "unfrozen.pb": "it isn't frozen: its variable w has no value in the file; give the SavedModel or the .meta file",
+    "unfrozen.pb": "it isn't frozen: the file has no value for the variable w; give the SavedModel or the .meta file",
     "sm_string": "it takes encoded pictures (DecodeJpeg)",
     "sm_two_sigs": "has the signatures detect, embed; choose one with --signature",
-    "seg_lambda.keras": "where you trust who made the file, say --trust-lambda",
-    "seg_dyn.keras": "give it one: --input_shape [1,H,W,3]",
+    "seg_lambda.keras": "if you trust the file's origin, use --trust-lambda",
+    "seg_dyn.keras": "give one: --input_shape [1,H,W,3]",
     "east_like.pb --input_shape [1,513,513,3]": "the nearest that fit: 480, 512, 544",
     "crop257.pb --input_shape [1,513,513,3]": "the size fixed inside: 257",
     "norank.pb --input_shape [1,513,513,3]": "the size fixed inside: 128",
@@ -187,8 +187,8 @@ def test_the_size_that_fits_replaces_the_guess(name: str) -> None:
     [
         ("rgba.onnx", "expected a picture of three channels as input, found [1,4,128,128]"),
         ("two_in.onnx", "expected one input, a picture, found 2: x, p"),
-        ("phase_train.pb", "make a constant of what is no picture: --freeze NAME=VALUE"),
-        ("sm_string", "takes encoded pictures; cut it behind the decoder"),
+        ("phase_train.pb", "make the other inputs constants: --freeze NAME=VALUE"),
+        ("sm_string", "takes encoded pictures; cut it after the decoder"),
         ("unfrozen.pb", "it isn't frozen"),
     ],
 )
@@ -202,4 +202,4 @@ def test_what_cannot_be_optimized_is_told_in_a_sentence(name: str, reason: str) 
 def test_an_operation_without_a_counterpart_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = needed(f"{MODELS}/peers/selfie_mlkit_256_f16.tflite")
     assert main(["convert", str(path), "-o", str(tmp_path)]) == 2
-    assert "OpenVINO has no counterpart for Convolution2DTransposeBias" in capsys.readouterr().err
+    assert "OpenVINO doesn't support Convolution2DTransposeBias" in capsys.readouterr().err
