@@ -38,7 +38,7 @@ def test_the_default_models_description_is_what_the_probe_finds() -> None:
     changed = {name for name, value in kept.items() if getattr(found, name) != value}
     assert changed <= {"name", "licence", "rule", "fill", "notes", "student"}  # what no graph tells of itself
     assert "513×513 was chosen" in found.notes[0]
-    assert "of 2 classes 1 was taken for the person" in found.notes[1]
+    assert "class 1 of 2 was assumed to be the person" in found.notes[1]
 
 
 def test_the_default_graph_is_small_enough_to_be_committed() -> None:

@@ -304,7 +304,7 @@ def _list_folder(path: Path) -> list[FrameFile]:
     listed = _read_kinds(path / KINDS_FILE, names) if (path / KINDS_FILE).exists() else {}
     boxes = read_boxes(path / BOXES_FILE, names) if (path / BOXES_FILE).exists() else {}
     classes = {} if masks.is_dir() else read_classes(path / CLASSES_FILE, names)
-    # Numbered pictures are taken for consecutive frames of a clip, in which neighbours look alike.
+    # Numbered pictures are assumed to be consecutive frames of a clip, in which neighbours look alike.
     is_clip = all(Path(name).stem.isdecimal() for name in names)
     files = []
     for number, name in enumerate(names):

@@ -12,7 +12,7 @@ from danmatte_workbench.errors import InputError
 Kind: TypeAlias = Literal["scores", "regression", "boxes", "regions", "embedding", "tensor"]
 Answer: TypeAlias = tuple[np.ndarray, ...]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-MIN_CLASSES = 3  # rows with fewer numbers aren't taken for class scores
+MIN_CLASSES = 3  # rows with fewer numbers aren't considered class scores
 _VECTORS = frozenset({64, 96, 128, 192, 256, 384, 512, 576, 768, 960, 1024, 1280, 2048})  # usual lengths of embeddings
 _CLOSE = 1e-2
 _FARTHEST = 2.0  # maximum coordinate of boxes that are shares of the sides; boxes may extend beyond the picture
@@ -136,7 +136,7 @@ def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKi
         shares = max(float(np.abs(one).max()) for one in tensors) <= _FARTHEST
         # The values don't show whether x or y comes first, so the framework's convention is assumed.
         corners: Literal["xyxy", "yxyx"] = "yxyx" if shares else "xyxy"
-        reason = f"rows of {tensor.shape[-1]} numbers, of which four are corners, taken for {corners} "
+        reason = f"rows of {tensor.shape[-1]} numbers, of which four are corners, assumed to be {corners} "
         return OutputKind("boxes", f"{reason}{'shares' if shares else 'pixels'}", corners=corners, shares=shares)
     if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.itemsize > 1:
         return OutputKind("tensor", f"whole numbers of shape {list(tensor.shape)}")
@@ -167,7 +167,7 @@ def _find_kind_of_row(rows: np.ndarray) -> OutputKind:
         return OutputKind("embedding", f"a vector of {count} numbers whose length is 1")
     if count in _VECTORS:
         return OutputKind("embedding", f"a vector of {count} numbers, a usual length of embeddings")
-    return OutputKind("scores", f"a row of {count} numbers, taken for class scores")
+    return OutputKind("scores", f"a row of {count} numbers, assumed to be class scores")
 
 
 def _find_kind_of_map(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKind:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from openvino import opset13 as ops
 
-from danmatte_workbench.distillation.operations import NHWC, Held, round_to
+from danmatte_workbench.distillation.operations import NHWC, ArrangedTensor, round_to
 from danmatte_workbench.distillation.student import Student
 from danmatte_workbench.errors import InputError
 from tests.workbench.small_graphs import Chain, answer, noise
@@ -136,16 +136,16 @@ def test_what_cannot_be_taught_is_refused_by_name(make, says: str) -> None:
 
 def test_a_value_is_the_same_in_whatever_order_it_is_held() -> None:
     plain = tf.constant(np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4))
-    rows = Held(tf.transpose(plain, NHWC), NHWC)
+    rows = ArrangedTensor(tf.transpose(plain, NHWC), NHWC)
     assert np.array_equal(rows.arrange((0, 1, 2, 3)), plain)
     assert np.array_equal(rows.arrange(NHWC), tf.transpose(plain, NHWC))
-    assert np.array_equal(Held(plain).arrange(NHWC), tf.transpose(plain, NHWC))
+    assert np.array_equal(ArrangedTensor(plain).arrange(NHWC), tf.transpose(plain, NHWC))
     assert [rows.find_axis(axis) for axis in (0, 1, 2, 3, -1)] == [0, 3, 1, 2, 2]
 
 
 def test_fewer_axes_are_filled_up_in_front() -> None:
-    scale = Held(tf.constant([1.0, 2.0]), (0,))
-    assert Held(scale.tensor).arrange((0, 1, 2, 3)).shape == (1, 1, 1, 2)
+    scale = ArrangedTensor(tf.constant([1.0, 2.0]), (0,))
+    assert ArrangedTensor(scale.tensor).arrange((0, 1, 2, 3)).shape == (1, 1, 1, 2)
 
 
 @pytest.mark.parametrize("step", [1.0, 0.25])

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from openvino import opset13 as ops
 
-from danmatte_workbench.distillation.operations import Held
+from danmatte_workbench.distillation.operations import ArrangedTensor
 from danmatte_workbench.distillation.student import (
     BIAS_PACE,
     Student,
@@ -97,7 +97,7 @@ def test_kernels_are_rounded_by_output_channel() -> None:
     model = Chain().conv(3, "first").model()
     node = named(model, "first")
     values = tf.constant(np.array([[1.0, 0.004], [100.0, 0.3], [0.0, 0.0]], np.float32).reshape(3, 2, 1, 1))
-    rounded = round_input(node, 1, Held(values)).tensor.numpy().reshape(3, 2)
+    rounded = round_input(node, 1, ArrangedTensor(values)).tensor.numpy().reshape(3, 2)
     assert rounded[0] == pytest.approx([1.0, 1 / 127], abs=1e-6)
     assert rounded[1] == pytest.approx([100.0, 0.0], abs=1e-4)
     assert rounded[2].tolist() == [0.0, 0.0]
@@ -116,7 +116,7 @@ def test_maps_are_rounded_as_a_whole_in_what_their_activation_leaves(activate, s
     chain = activate(Chain().conv(3, "first"))
     model = chain.conv(2, "last").model()
     values = tf.constant(np.array([4.0, 0.01, 1.234], np.float32).reshape(1, 3, 1, 1))
-    rounded = round_input(named(model, "last"), 0, Held(values)).tensor.numpy() * steps
+    rounded = round_input(named(model, "last"), 0, ArrangedTensor(values)).tensor.numpy() * steps
     assert rounded == pytest.approx(np.round(rounded), abs=1e-3)
 
 

@@ -57,7 +57,7 @@ def test_a_text_detector_is_known_by_what_it_does_to_a_drawn_page() -> None:
     found = find(find_strokes)
     assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "text")
     assert "of the lines of drawn pages" in found.notes[0]
-    assert found.notes[1] == "it wasn't taken for a mask of people: it detects text"
+    assert found.notes[1] == "it isn't considered a mask of people: it detects text"
 
 
 def test_people_are_known_by_photographs_with_them_and_without() -> None:
@@ -72,7 +72,7 @@ def test_people_are_known_by_photographs_with_them_and_without() -> None:
 def test_edges_depth_and_constants_are_neither_people_nor_text(look: Callable[[np.ndarray], np.ndarray]) -> None:
     found = find(look)
     assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "region")
-    assert "it wasn't taken for a mask of people" in found.notes[1]
+    assert "it isn't considered a mask of people" in found.notes[1]
 
 
 def test_text_among_several_outputs_is_named_too() -> None:

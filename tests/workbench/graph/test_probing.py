@@ -97,7 +97,7 @@ def test_maps_that_are_no_probabilities_of_classes_are_never_people(tmp_path: Pa
         chain.value = ops.multiply(chain.value, np.float32(50))
     found = probing.inspect(write_ir(tmp_path / "maps.xml", chain))
     assert (found.meaning, found.kinds[0].kind) == ("tensors", "tensor")
-    assert any(note.startswith("it wasn't taken for a mask of people: ") for note in found.notes), found.notes
+    assert any(note.startswith("it isn't considered a mask of people: ") for note in found.notes), found.notes
 
 
 def test_floats_from_nought_to_one_are_told_by_what_is_subtracted(tmp_path: Path) -> None:

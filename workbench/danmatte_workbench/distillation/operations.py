@@ -16,7 +16,7 @@ _PLAIN = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class Held:
+class ArrangedTensor:
     """A value of the graph in TensorFlow: ``tensor`` is the graph's own value, transposed by ``order``.
 
     A transpose in the graph therefore costs nothing, and convolutions get NHWC without transposes around them.
@@ -40,7 +40,7 @@ class Held:
         return self.order.index(axis % len(self.order))
 
 
-Operation = Callable[[ov.Node, list[Held]], Held]
+Operation = Callable[[ov.Node, list[ArrangedTensor]], ArrangedTensor]
 
 
 def round_to(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
@@ -48,17 +48,17 @@ def round_to(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
     return values + tf.stop_gradient(tf.round(values / step) * step - values)
 
 
-def convolve(node: ov.Node, inputs: list[Held]) -> Held:
+def convolve(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Apply a convolution over all channels; kernels are (outputs, inputs, height, width)."""
     kernel = tf.transpose(inputs[1].tensor, (2, 3, 1, 0))
     image, padding = _pad(node, inputs[0].arrange(NHWC), kernel.shape[:2])
     attributes = node.get_attributes()
     kernel = tf.cast(kernel, image.dtype)
     answer = tf.nn.conv2d(image, kernel, attributes["strides"], padding, dilations=attributes["dilations"])
-    return Held(answer, NHWC)
+    return ArrangedTensor(answer, NHWC)
 
 
-def convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
+def convolve_groups(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Apply a depthwise convolution. Raises InputError for groups of several channels."""
     kernel = inputs[1].tensor  # (groups, outputs, inputs, height, width)
     if kernel.shape[2] != 1:
@@ -69,7 +69,7 @@ def convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
     strides = [1, *attributes["strides"], 1]
     kernel = tf.cast(kernel, image.dtype)
     answer = tf.nn.depthwise_conv2d(image, kernel, strides, padding, dilations=attributes["dilations"])
-    return Held(answer, NHWC)
+    return ArrangedTensor(answer, NHWC)
 
 
 def _pad(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Tensor, str]:
@@ -90,7 +90,7 @@ def _pad(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Te
     return tf.pad(image, [(0, 0), *wanted, (0, 0)]), "VALID"
 
 
-def resize(node: ov.Node, inputs: list[Held]) -> Held:
+def resize(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Apply a bilinear resize. Raises InputError for any other mode."""
     attributes = node.get_attributes()
     axes = node.input_value(2).get_node().get_data().tolist() if node.get_input_size() > 2 else None
@@ -106,66 +106,68 @@ def resize(node: ov.Node, inputs: list[Held]) -> Held:
         align_corners=mode == "align_corners",
         half_pixel_centers=mode == "half_pixel",
     )
-    return Held(tf.cast(answer, inputs[0].tensor.dtype), order)
+    return ArrangedTensor(tf.cast(answer, inputs[0].tensor.dtype), order)
 
 
-def transpose(node: ov.Node, inputs: list[Held]) -> Held:
+def transpose(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Apply a transpose, which only changes the order of the axes' names."""
     order = node.input_value(1).get_node().get_data().tolist()
-    return Held(inputs[0].tensor, tuple(order.index(axis) for axis in inputs[0].order))
+    return ArrangedTensor(inputs[0].tensor, tuple(order.index(axis) for axis in inputs[0].order))
 
 
-def concatenate(node: ov.Node, inputs: list[Held]) -> Held:
+def concatenate(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Concatenate the values."""
     order = inputs[0].order
     axis = inputs[0].find_axis(int(node.get_attributes()["axis"]))
-    return Held(tf.concat([item.arrange(order) for item in inputs], axis), order)
+    return ArrangedTensor(tf.concat([item.arrange(order) for item in inputs], axis), order)
 
 
-def reduce_mean(node: ov.Node, inputs: list[Held]) -> Held:
+def reduce_mean(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Compute the mean over constant axes, which are kept with size 1."""
     axes = [inputs[0].find_axis(int(axis)) for axis in node.input_value(1).get_node().get_data().reshape(-1)]
-    return Held(tf.reduce_mean(inputs[0].tensor, axes, keepdims=True), inputs[0].order)
+    return ArrangedTensor(tf.reduce_mean(inputs[0].tensor, axes, keepdims=True), inputs[0].order)
 
 
-def pool(node: ov.Node, inputs: list[Held]) -> Held:
+def pool(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Compute the mean over the whole picture. Raises InputError for pooling over windows."""
     attributes = node.get_attributes()
     if list(attributes["kernel"]) != list(node.input_value(0).get_shape()[2:]) or any(attributes["pads_begin"]):
         raise InputError(f"can't train this graph: {node.get_friendly_name()} pools windows, not the whole picture")
-    return Held(tf.reduce_mean(inputs[0].arrange(NHWC), [1, 2], keepdims=True), NHWC)
+    return ArrangedTensor(tf.reduce_mean(inputs[0].arrange(NHWC), [1, 2], keepdims=True), NHWC)
 
 
-def reshape(node: ov.Node, inputs: list[Held]) -> Held:
+def reshape(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Squeeze, unsqueeze or reshape; the first axis is the batch and stays."""
     plain = inputs[0].arrange(tuple(range(len(inputs[0].order))))
     shape = list(node.get_output_shape(0))
-    return Held(tf.reshape(plain, [-1, *shape[1:]]), tuple(range(len(shape))))
+    return ArrangedTensor(tf.reshape(plain, [-1, *shape[1:]]), tuple(range(len(shape))))
 
 
-def clamp(node: ov.Node, inputs: list[Held]) -> Held:
+def clamp(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
     """Limit values to a range."""
     attributes = node.get_attributes()
     low, high = float(attributes["min"]), float(attributes["max"])
     tensor = inputs[0].tensor
     answer = tf.nn.relu6(tensor) if (low, high) == (0, 6) else tf.clip_by_value(tensor, low, high)
-    return Held(answer, inputs[0].order)
+    return ArrangedTensor(answer, inputs[0].order)
 
 
 def _combine(operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Operation:
     """Return an operation on two values, in the order of axes of the map among them."""
 
-    def apply(node: ov.Node, inputs: list[Held]) -> Held:
+    def apply(node: ov.Node, inputs: list[ArrangedTensor]) -> ArrangedTensor:
         first, second = inputs
         order = first.order if first.tensor.shape.rank == 4 else second.order
-        return Held(operation(first.arrange(order), tf.cast(second.arrange(order), first.tensor.dtype)), order)
+        return ArrangedTensor(
+            operation(first.arrange(order), tf.cast(second.arrange(order), first.tensor.dtype)), order
+        )
 
     return apply
 
 
 def _map(operation: Callable[[tf.Tensor], tf.Tensor]) -> Operation:
     """Return an operation on each number separately, in any order of axes."""
-    return lambda node, inputs: Held(operation(inputs[0].tensor), inputs[0].order)
+    return lambda node, inputs: ArrangedTensor(operation(inputs[0].tensor), inputs[0].order)
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import openvino as ov
 
-from danmatte_workbench.distillation.operations import NHWC, OPERATIONS, Held, round_to
+from danmatte_workbench.distillation.operations import NHWC, OPERATIONS, ArrangedTensor, round_to
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.layers import CONVOLUTIONS, find_logits, is_constant, replace_constant
 from danmatte_workbench.processes.silence import silence_stderr
@@ -63,20 +63,20 @@ class Student:
 
     def __call__(self, pictures: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Return the logits (the input of the output's sigmoid, if any), then the watched nodes, float32 NHWC."""
-        held: dict[str, Held] = {}
+        held: dict[str, ArrangedTensor] = {}
         for node in self._nodes:
             name = node.get_friendly_name()
             if node.get_type_name() == "Parameter":
-                held[name] = Held(tf.cast(pictures, self._dtype))
+                held[name] = ArrangedTensor(tf.cast(pictures, self._dtype))
                 continue
             inputs = []
             for number, value in enumerate(node.input_values()):
                 if not is_constant(value):
                     inputs.append(held[value.get_node().get_friendly_name()])
                 elif number == 1 and name in self.variables:
-                    inputs.append(Held(self.variables[name] * self._units[name]))
+                    inputs.append(ArrangedTensor(self.variables[name] * self._units[name]))
                 else:
-                    inputs.append(Held(tf.constant(value.get_node().get_data())))
+                    inputs.append(ArrangedTensor(tf.constant(value.get_node().get_data())))
             if self._eight_bits and (node.get_type_name() in CONVOLUTIONS or is_sum(node)):
                 inputs = [round_input(node, number, value) for number, value in enumerate(inputs)]
             held[name] = OPERATIONS[node.get_type_name()](node, inputs)
@@ -139,7 +139,7 @@ def measure_size(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(size, SMALLEST * np.sqrt(np.square(values).mean()) + 1e-6), np.float32)
 
 
-def round_input(node: ov.Node, number: int, value: Held) -> Held:
+def round_input(node: ov.Node, number: int, value: ArrangedTensor) -> ArrangedTensor:
     """Return an input of a convolution or sum, rounded as in an INT8 graph.
 
     Kernels are rounded symmetrically by output channel; maps as a whole, from 0 up if they can't be negative.
@@ -147,13 +147,13 @@ def round_input(node: ov.Node, number: int, value: Held) -> Held:
     source, tensor = node.input_value(number).get_node(), value.tensor
     if source.get_type_name() == "Constant":
         most = tf.reduce_max(tf.abs(tensor), axis=range(1, tensor.shape.rank), keepdims=True)
-        return Held(round_to(tensor, tf.maximum(most, 1e-9) / 127), value.order)
+        return ArrangedTensor(round_to(tensor, tf.maximum(most, 1e-9) / 127), value.order)
     if source.get_type_name() == "Clamp":
         step = tf.constant(float(source.get_attributes()["max"]) / 255)
     else:
         positive = source.get_type_name() in ("Relu", "Convert")
         step = tf.maximum(tf.reduce_max(tf.abs(tensor)), 1e-6) / (255 if positive else 127)
-    return Held(round_to(tensor, tf.cast(step, tensor.dtype)), value.order)
+    return ArrangedTensor(round_to(tensor, tf.cast(step, tensor.dtype)), value.order)
 
 
 def is_sum(node: ov.Node) -> bool:

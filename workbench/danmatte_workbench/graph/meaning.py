@@ -65,7 +65,9 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
         if whole and classes == 1:
             refusal = _explain_no_class_numbers(tensors[0], answer, size)
             if not refusal:
-                return Finding("person", names, 1, (), ("its output is class numbers; 1 was taken for the person",))
+                return Finding(
+                    "person", names, 1, (), ("its output is class numbers, of which 1 was assumed to be the person",)
+                )
         if classes and not whole:
             refusal = _explain_no_classes(tensors[0], classes, answer, size)
         if classes == 1 and not (whole or refusal):
@@ -74,13 +76,15 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
         answers = [tensors, *(answer(picture) for picture in _read_samples(size))]
         kinds = _name_regions(find_kinds(answers, size), answer, size)
         notes = [f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)]
-        notes += [f"it wasn't taken for a mask of people: {refusal}"] if refusal else []
+        notes += [f"it isn't considered a mask of people: {refusal}"] if refusal else []
         return Finding("tensors", names, 0, kinds, tuple(notes))
     person = PERSONS[classes]
     what = (
-        f"one map of probabilities{seen}" if classes == 1 else f"of {classes} classes {person} was taken for the person"
+        f"one map of probabilities{seen}"
+        if classes == 1
+        else f"class {person} of {classes} was assumed to be the person"
     )
-    note = f"its output is taken for a mask of people: {what}; if it is something else, use --meaning"
+    note = f"its output is considered a mask of people: {what}; if it is something else, use --meaning"
     return Finding("person", names[:1], person, (), (note,))
 
 

@@ -125,8 +125,8 @@ def _read_map_size(node: ov.Node) -> Size | None:
 def _aim_resize(node: ov.Node, became: dict[Size, set[Size]]) -> None:
     """Set the resize's target to the new size of the corresponding map. Computed targets need no change.
 
-    The graph doesn't state which map a target belongs to, so it is taken for the one with the same size. If there is no
-    such map, or if maps of that size now have different sizes, the correct size is unknown and an error is raised.
+    The graph doesn't state which map a target belongs to, so it is assumed to be the one with the same size. Raises
+    InputError if there is no such map, or if maps of that size now have different sizes.
     """
     target = node.input_value(1)
     if not is_constant(target) or node.get_attributes().get("shape_calculation_mode") == "scales":
