@@ -261,7 +261,7 @@ class MissingExtraError(SettingsError):
     exit_code = 3
 
     def __init__(self, wanted_by: str, extra: str, library: str) -> None:
-        super().__init__(f"{wanted_by}: needs {library}, which an extra brings: pip install 'danmatte[{extra}]'")
+        super().__init__(f"{wanted_by}: needs {library}, an optional dependency: pip install 'danmatte[{extra}]'")
 
 
 def brief(value: object, limit: int = 80) -> str:

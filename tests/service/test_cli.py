@@ -92,7 +92,7 @@ def test_a_setting_without_its_extra_names_it_and_ends_with_three(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
     assert cli.main(["serve", "--models", str(models), *arguments]) == 3
-    assert f"which an extra brings: pip install '{extra}'" in capsys.readouterr().err
+    assert f"an optional dependency: pip install '{extra}'" in capsys.readouterr().err
 
 
 def test_a_summary_that_cannot_be_written_is_said_in_a_line(

@@ -166,7 +166,7 @@ def test_an_extra_that_is_missing_is_said_as_serving_says_it(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
     error = rehearsed(**given)[1]
-    assert "which an extra brings: pip install" in error
+    assert "an optional dependency: pip install" in error
     assert error == served(**given)
 
 

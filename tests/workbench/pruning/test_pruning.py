@@ -7,7 +7,7 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from danmatte_workbench.errors import InputError
+from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.pruning import layer_timings
 from danmatte_workbench.pruning.channels import ChannelMap
 from danmatte_workbench.pruning.importance import BLOCK, RemovalOrder
@@ -155,6 +155,21 @@ def test_another_graph_is_timed_anew(tmp_path: Path, clock: list[int]) -> None:
     for digest in ("a", "b", "a"):
         layer_timings.load_or_time(two_spaces(), pictures(), digest, tmp_path)
     assert len(clock) == 2
+
+
+def test_damaged_timings_are_measured_again(tmp_path: Path, clock: list[int]) -> None:
+    times = [layer_timings.load_or_time(two_spaces(), pictures(), "a", tmp_path)]
+    (stored,) = tmp_path.iterdir()
+    stored.write_text('{"first": 1')
+    times += [layer_timings.load_or_time(two_spaces(), pictures(), "a", tmp_path) for _ in range(2)]
+    assert times == [{"first": 1.0}, {"first": 2.0}, {"first": 2.0}]
+    assert list(tmp_path.iterdir()) == [stored]
+
+
+def test_timings_that_cannot_be_stored_name_the_path(tmp_path: Path, clock: list[int]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match=r"file.*can't be written"):
+        layer_timings.load_or_time(two_spaces(), pictures(), "a", tmp_path / "file")
 
 
 def test_without_a_folder_nothing_is_kept(clock: list[int]) -> None:

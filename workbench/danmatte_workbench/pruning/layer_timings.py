@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import openvino as ov
 
 from danmatte_workbench import hardware
 from danmatte_workbench.configuration import configure
+from danmatte_workbench.errors import MachineError
 from danmatte_workbench.runtimes import nncf
 from danmatte_workbench.runtimes.openvino import compile_model
 
@@ -37,16 +40,34 @@ def load_or_time(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, f
     """Return the same, timed once for the graph of that digest on this machine and stored in ``folder``.
 
     Steps must produce the same graph for the same input, although pruning depends on timings, so they are measured only
-    once. folder: None to store nothing.
+    once. folder: None to store nothing. Raises MachineError if the timings can't be stored.
     """
     if folder is None:
         return time_layers(model, pictures)
     facts = json.dumps([digest, hardware.describe_host().cpu, ov.__version__, nncf.read_versions()])
     path = folder / f"layer-timings-{hashlib.sha256(facts.encode()).hexdigest()}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(time_layers(model, pictures)), encoding="utf-8")
-        unfinished.replace(path)
-    times: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    times = _read(path)
+    if times is None:
+        times = time_layers(model, pictures)
+        _write(path, times)
     return times
+
+
+def _read(path: Path) -> dict[str, float] | None:
+    """Return stored timings; None if there are none, or if the file is damaged."""
+    try:
+        times: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return times
+
+
+def _write(path: Path, times: dict[str, float]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(prefix=".", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(times, file)
+        Path(unfinished).replace(path)
+    except OSError as error:
+        raise MachineError(f"{path}: can't be written ({error})") from error
