@@ -9,14 +9,14 @@ _CODE = """
 import os, signal, threading
 import av
 opened = av.open
-def open_or_fall(file, *words, **options):
+def open_or_fail(file, *words, **options):
     name = str(getattr(file, "name", file))
     if "crash" in name:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "hang" in name:
         threading.Event().wait()
     return opened(file, *words, **options)
-av.open = open_or_fall
+av.open = open_or_fail
 """
 
 

@@ -46,12 +46,12 @@ class FakeRay:
 
     def __init__(self, cores: tuple[float, ...] = (4, 2), lost: dict[str, Exception] | None = None) -> None:
         self._cores, self._lost = cores, lost or {}
-        self.asked: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
         self.most, self.cancelled, self.down = 0, list[Any](), False
 
     def init(self, address: str, **_: object) -> None:
-        if address == "nobody:1":
-            raise ConnectionError("nobody is there")
+        if address == "unreachable:1":
+            raise ConnectionError("connection refused")
 
     def nodes(self) -> list[dict[str, Any]]:
         dead = {"Alive": False, "Resources": {"CPU": 64.0}}
@@ -62,8 +62,8 @@ class FakeRay:
     def put(self, value: object) -> object:
         return value
 
-    def remote(self, **asked: object) -> Callable[[Any], Any]:
-        self.asked = asked
+    def remote(self, **options: object) -> Callable[[Any], Any]:
+        self.options = options
 
         def run(make: Callable[..., UnitResult], setup: Setup, unit: Unit) -> object:
             lost = self._lost.get(unit.video)
@@ -114,25 +114,27 @@ def run(library: Library, manifest: Manifest, executor: RayExecutor) -> list[Uni
     return list(run_units(Inventory(library, manifest, Shard()), executor, progress))
 
 
-def test_every_unit_is_a_task_and_few_are_under_way(library: Library, toy_manifest: Manifest) -> None:
+def test_each_unit_is_one_task_and_tasks_in_progress_are_limited(library: Library, toy_manifest: Manifest) -> None:
     ray = FakeRay()
     executor = RayExecutor(library, 1, "head:6379", ray)
     results = run(library, toy_manifest, executor)
     assert sorted(result.video for result in results) == [f"{at:02}.mp4" for at in range(20)]
-    assert ray.asked == {"num_cpus": 2, "max_retries": 2}
+    assert ray.options == {"num_cpus": 2, "max_retries": 2}
     assert ray.most == executor.capacity == 6  # twice the three units that four and two cores make at a time
     executor.close()
     assert ray.down
     assert ray.cancelled == []
 
 
-def test_a_node_of_one_core_makes_one_video(library: Library) -> None:
+def test_on_nodes_with_one_core_each_task_requests_one_core(library: Library) -> None:
     ray = FakeRay(cores=(1, 1, 1))
     assert RayExecutor(library, 1, "head:6379", ray).capacity == 6
-    assert ray.asked["num_cpus"] == 1
+    assert ray.options["num_cpus"] == 1
 
 
-def test_a_unit_whose_nodes_are_all_lost_is_told_and_the_others_go_on(library: Library, toy_manifest: Manifest) -> None:
+def test_a_unit_lost_with_its_node_is_reported_and_the_others_continue(
+    library: Library, toy_manifest: Manifest
+) -> None:
     ray = FakeRay(lost={"07.mp4": LostNodeError("the node died")})
     results = run(library, toy_manifest, RayExecutor(library, 1, "head:6379", ray))
     assert len(results) == 20
@@ -141,13 +143,13 @@ def test_a_unit_whose_nodes_are_all_lost_is_told_and_the_others_go_on(library: L
     ]
 
 
-def test_what_a_task_raises_is_raised_here(library: Library, toy_manifest: Manifest) -> None:
+def test_an_error_in_a_task_is_raised_to_the_caller(library: Library, toy_manifest: Manifest) -> None:
     executor = RayExecutor(library, 1, "head:6379", FakeRay(lost={"00.mp4": RaisedError()}))
     with pytest.raises(ModelError, match="no model"):
         run(library, toy_manifest, executor)
 
 
-def test_what_is_under_way_is_cancelled_at_the_end(library: Library) -> None:
+def test_closing_the_executor_cancels_tasks_in_progress(library: Library) -> None:
     ray = FakeRay()
     executor = RayExecutor(library, 1, "head:6379", ray)
     executor.submit(Unit("a.mp4", 1, "", "0" * 32))
@@ -155,19 +157,19 @@ def test_what_is_under_way_is_cancelled_at_the_end(library: Library) -> None:
     assert len(ray.cancelled) == 1
 
 
-def test_a_cluster_that_does_not_answer_is_said(library: Library) -> None:
-    with pytest.raises(InvalidParameterError, match="ray: nobody:1: expected a cluster"):
-        RayExecutor(library, 1, "nobody:1", FakeRay())
+def test_an_unreachable_cluster_is_reported(library: Library) -> None:
+    with pytest.raises(InvalidParameterError, match="ray: unreachable:1: expected a cluster"):
+        RayExecutor(library, 1, "unreachable:1", FakeRay())
 
 
-def test_without_ray_its_extra_is_named(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ray_package_is_reported_with_its_extra(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"danmatte\[ray\]"):
         RayExecutor(library, 1, "head:6379")
 
 
 @pytest.mark.slow
-def test_a_lost_node_costs_a_real_cluster_no_track(models: Path, tmp_path: Path) -> None:
+def test_a_real_cluster_makes_every_track_although_a_node_is_killed(models: Path, tmp_path: Path) -> None:
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     (tmp_path / "videos").mkdir()
     for at in range(12):

@@ -34,7 +34,7 @@ def run_library(
     return code, [json.loads(line) for line in out.splitlines()], err
 
 
-def test_a_library_gets_its_tracks_once_and_bad_videos_cost_only_themselves(
+def test_good_videos_get_tracks_once_and_bad_videos_are_given_up(
     videos: Path,
     models: Path,
     capsys: pytest.CaptureFixture[str],
@@ -68,7 +68,7 @@ def test_a_library_gets_its_tracks_once_and_bad_videos_cost_only_themselves(
     assert "5 units, 2 of them finished before" in err
 
 
-def test_videos_are_judged_beside_their_tracks_once(
+def test_assess_writes_a_verdict_beside_each_track_once(
     videos: Path, judging_models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = (videos, tmp_path / "tracks", "--workers", 1)
@@ -85,7 +85,7 @@ def test_videos_are_judged_beside_their_tracks_once(
     assert "2 units, 2 of them finished before" in err
 
 
-def test_masks_are_of_the_region_and_have_the_margin_that_is_asked_for(
+def test_masks_have_the_requested_region_and_margin(
     videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     painted = []
@@ -100,14 +100,16 @@ def test_masks_are_of_the_region_and_have_the_margin_that_is_asked_for(
     assert region == plain
 
 
-def test_a_dry_run_does_nothing(videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_number_of_units_and_writes_nothing(
+    videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert cli.main(["library", str(videos), str(tmp_path / "out"), "--models", str(models), "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith("2 units, ")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "expected"),
     [
         (["--shard", "2/2"], "shard: expected I/N"),
         (["--size", "big"], "expected WIDTHxHEIGHT"),
@@ -119,21 +121,23 @@ def test_a_dry_run_does_nothing(videos: Path, models: Path, capsys: pytest.Captu
         (["--assess"], "expected a model's name, received 'quality'"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_said_in_a_line(
-    videos: Path, models: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+def test_an_invalid_option_is_reported_with_exit_code_2(
+    videos: Path, models: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
     assert cli.main(["library", str(videos), str(videos / "out"), "--models", str(models), *words]) == 2
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
-def test_a_source_that_is_no_folder_is_said(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_source_that_is_not_a_folder_is_reported(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(b"")
     for source in (tmp_path / "file", tmp_path / "misspelt"):
         assert cli.main(["library", str(source), str(tmp_path / "out"), "--models", str(models)]) == 2
         assert "expected a folder" in capsys.readouterr().err
 
 
-def test_names_of_any_bytes_and_lengths_have_their_tracks(
+def test_videos_with_unusual_file_names_get_tracks(
     models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "videos"
@@ -151,7 +155,7 @@ def test_names_of_any_bytes_and_lengths_have_their_tracks(
     assert (code, {result["state"] for result in results}) == (0, {"kept"})
 
 
-def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_attempt(
+def test_a_run_stopped_by_sigterm_exits_with_143_and_records_no_attempt(
     models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     poison(tmp_path / "poison", monkeypatch)
@@ -169,7 +173,7 @@ def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_attempt(
     assert list(attempts.iterdir()) == []
 
 
-def test_a_library_in_an_object_storage_gets_its_tracks(
+def test_a_library_in_object_storage_gets_its_tracks(
     bucket: str, videos: Path, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = open_storage(f"{bucket}/videos"), open_storage(f"{bucket}/tracks")
@@ -183,7 +187,7 @@ def test_a_library_in_an_object_storage_gets_its_tracks(
     assert (code, result["state"]) == (0, "kept")
 
 
-def test_a_long_video_is_made_in_parts(
+def test_a_large_video_is_processed_in_parts_and_gets_one_track(
     videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, results, _ = run_library(

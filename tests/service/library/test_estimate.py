@@ -31,7 +31,9 @@ def run(library: Library, manifest: Manifest, capacity: Capacity | None = None) 
     return estimate(Inventory(library, manifest, Shard()), capacity)
 
 
-def test_masks_are_counted_by_the_videos_length_and_their_own_rate(library: Library, toy_manifest: Manifest) -> None:
+def test_masks_are_estimated_from_the_length_and_frame_rate_of_each_video(
+    library: Library, toy_manifest: Manifest
+) -> None:
     found = run(library, toy_manifest)
     assert (found.units, found.kept, found.looked_at) == (2, 0, 2)
     assert found.video_s == pytest.approx(4.8, abs=0.1)
@@ -40,13 +42,13 @@ def test_masks_are_counted_by_the_videos_length_and_their_own_rate(library: Libr
     assert "no estimate of time and cores: use --capacity" in found.describe()
 
 
-def test_masks_are_counted_by_the_rate_that_is_asked_for(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_masks_are_estimated_from_the_requested_frame_rate(tmp_path: Path, toy_manifest: Manifest) -> None:
     (tmp_path / "videos").mkdir()
     write(tmp_path / "videos/a.mp4", walking(50))
     assert run(make_library(tmp_path, options=TrackOptions(fps=5)), toy_manifest).masks == pytest.approx(10, abs=1)
 
 
-def test_cores_are_those_of_the_measured_frames_that_are_nearest_in_size(
+def test_core_time_is_estimated_from_the_measured_frames_nearest_in_size(
     library: Library, toy_manifest: Manifest
 ) -> None:
     capacity = make_capacity()
@@ -57,7 +59,7 @@ def test_cores_are_those_of_the_measured_frames_that_are_nearest_in_size(
     assert "masks per second and core, posted as nv12:640x360" in found.describe()
 
 
-def test_what_is_finished_is_not_left(library: Library, toy_manifest: Manifest) -> None:
+def test_finished_units_are_left_out_of_the_estimate(library: Library, toy_manifest: Manifest) -> None:
     whole = run(library, toy_manifest)
     ((unit, _), _) = Inventory(library, toy_manifest, Shard())
     track = Path(library.target) / unit.name_track(".mattes")
@@ -69,7 +71,7 @@ def test_what_is_finished_is_not_left(library: Library, toy_manifest: Manifest) 
     assert left.video_s < whole.video_s
 
 
-def test_many_videos_are_estimated_by_some(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_a_large_library_is_estimated_from_a_sample_of_its_videos(tmp_path: Path, toy_manifest: Manifest) -> None:
     video = write(tmp_path / "a.mp4", walking(25)).read_bytes()
     (tmp_path / "videos").mkdir()
     for at in range(50):
@@ -79,14 +81,14 @@ def test_many_videos_are_estimated_by_some(tmp_path: Path, toy_manifest: Manifes
     assert found.video_s == pytest.approx(50, rel=0.05)
 
 
-def test_nothing_left_is_no_estimate(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_an_empty_library_gets_no_estimate(tmp_path: Path, toy_manifest: Manifest) -> None:
     (tmp_path / "videos").mkdir()
     found = run(make_library(tmp_path), toy_manifest, make_capacity())
     assert (found.looked_at, found.masks, found.core_s) == (0, 0, None)
     assert found.describe() == "0 units, 0.0 MiB of video; finished before: 0"
 
 
-def test_what_ends_its_process_or_is_no_video_is_left_out(
+def test_probing_skips_files_that_crash_the_decoder_or_are_not_videos(
     library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     poison(tmp_path / "poison", monkeypatch)
@@ -96,7 +98,9 @@ def test_what_ends_its_process_or_is_no_video_is_left_out(
     assert [round(facts.seconds, 1) for facts in found] == [1.6, 3.2]
 
 
-def test_what_is_never_opened_is_left_out(library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_probing_skips_a_file_on_which_the_decoder_hangs(
+    library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     poison(tmp_path / "poison", monkeypatch)
     monkeypatch.setattr("danmatte.library.estimate._PROBE_S", 4.0)
     (tmp_path / "videos/hang.mp4").write_bytes(b"no video")
@@ -104,7 +108,7 @@ def test_what_is_never_opened_is_left_out(library: Library, monkeypatch: pytest.
     assert len(found) == 1
 
 
-def test_an_estimate_is_told_in_words_and_as_json(
+def test_an_estimate_is_printed_as_text_and_as_json(
     library: Library, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "capacity.json"
@@ -127,7 +131,7 @@ def test_an_estimate_is_told_in_words_and_as_json(
     assert not Path(library.target).exists()
 
 
-def test_a_capacity_that_is_none_is_said(
+def test_an_invalid_capacity_file_is_reported(
     library: Library, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "capacity.json").write_text("{}")

@@ -40,7 +40,7 @@ def list_children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != "zombie"}
 
 
-def test_one_process_makes_many_units_and_a_new_one_goes_on_where_it_crashed(
+def test_one_process_makes_many_units_and_is_replaced_after_a_crash(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(tmp_path / "poison", monkeypatch)
@@ -58,7 +58,7 @@ def test_one_process_makes_many_units_and_a_new_one_goes_on_where_it_crashed(
         maker.close()
 
 
-def test_a_process_that_is_not_needed_any_more_leaves_without_a_word(
+def test_a_process_whose_pipe_is_closed_exits_without_output(
     library: Library, capfd: pytest.CaptureFixture[str]
 ) -> None:
     maker = IsolatedMaker(Setup(library, version=2))
@@ -72,7 +72,9 @@ def test_a_process_that_is_not_needed_any_more_leaves_without_a_word(
     maker.close()
 
 
-def test_a_unit_that_takes_too_long_is_ended(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unit_that_exceeds_its_time_limit_is_stopped(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poison(tmp_path / "poison", monkeypatch)
     unit = find_unit(library, "hang.mp4")
     maker = IsolatedMaker(Setup(replace(library, item_timeout_s=0.5), version=2))
@@ -81,7 +83,7 @@ def test_a_unit_that_takes_too_long_is_ended(library: Library, tmp_path: Path, m
     maker.close()
 
 
-def test_a_digest_that_takes_long_is_no_silence(
+def test_a_slow_digest_does_not_count_as_a_stall(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(tmp_path / "slow", monkeypatch, seconds=4.0)
@@ -92,7 +94,7 @@ def test_a_digest_that_takes_long_is_no_silence(
         maker.close()
 
 
-def test_a_process_that_is_ended_leaves_nothing_unfinished(
+def test_a_crashed_process_leaves_no_temporary_files(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(tmp_path / "poison", monkeypatch)
@@ -107,7 +109,7 @@ def test_a_process_that_is_ended_leaves_nothing_unfinished(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_without_a_folder_for_what_is_unfinished_no_video_is_to_blame(
+def test_a_missing_temporary_folder_is_a_storage_error(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
@@ -115,7 +117,7 @@ def test_without_a_folder_for_what_is_unfinished_no_video_is_to_blame(
         IsolatedMaker(Setup(library, version=2)).make(find_unit(library, "walk.mp4"))
 
 
-def test_a_process_that_there_is_no_room_for_is_no_fault_of_the_video(
+def test_a_process_that_cannot_be_started_is_a_storage_error(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tmp").mkdir()
@@ -125,8 +127,8 @@ def test_a_process_that_there_is_no_room_for_is_no_fault_of_the_video(
     def refuse(process: BaseProcess) -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    with monkeypatch.context() as crowded:
-        crowded.setattr(maker._context.Process, "start", refuse)
+    with monkeypatch.context() as context:
+        context.setattr(maker._context.Process, "start", refuse)
         with pytest.raises(StorageError, match="expected resources for a process"):
             maker.make(find_unit(library, "walk.mp4"))
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -136,7 +138,7 @@ def test_a_process_that_there_is_no_room_for_is_no_fault_of_the_video(
         maker.close()
 
 
-def test_a_target_that_cannot_be_written_is_no_fault_of_the_video(library: Library, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_a_storage_error(library: Library, tmp_path: Path) -> None:
     unit, maker = find_unit(library, "walk.mp4"), IsolatedMaker(Setup(library, version=2))
     (tmp_path / "tracks").write_bytes(b"in the way of a folder")
     try:
@@ -152,7 +154,7 @@ def wrap(error: Exception, cause: Exception) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "blames"),
+    ("error", "expected"),
     [
         (StorageError("503"), True),
         (OSError(errno.ENOSPC, "No space left on device"), True),
@@ -163,22 +165,22 @@ def wrap(error: Exception, cause: Exception) -> Exception:
         (OSError(errno.EIO, "Input/output error"), False),  # FFmpeg's error for broken files
     ],
 )
-def test_places_are_told_from_videos(error: Exception, blames: bool) -> None:
-    assert is_storage_failure(error) is blames
+def test_storage_failures_are_distinguished_from_faulty_videos(error: Exception, expected: bool) -> None:
+    assert is_storage_failure(error) is expected
 
 
-def test_a_process_that_hangs_is_ended_by_another_thread(
+def test_closing_the_maker_from_a_second_thread_ends_a_hung_process(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(tmp_path / "poison", monkeypatch)
     before, maker = list_children(), IsolatedMaker(Setup(library, version=2))
-    unit, told = find_unit(library, "hang.mp4"), list[str]()
+    unit, errors = find_unit(library, "hang.mp4"), list[str]()
 
     def make() -> None:
         try:
             maker.make(unit)
         except LostWorkerError as error:
-            told.append(str(error))
+            errors.append(str(error))
 
     thread = threading.Thread(target=make)
     thread.start()
@@ -186,24 +188,22 @@ def test_a_process_that_hangs_is_ended_by_another_thread(
         thread.join(0.01)
     maker.close()
     thread.join(60)
-    assert told
+    assert errors
     with pytest.raises(LostWorkerError, match="its worker was stopped"):
         maker.make(unit)
 
 
-def test_a_process_that_is_just_being_started_does_not_outlive_the_end(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_started_while_the_maker_closes_is_ended(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     maker = IsolatedMaker(Setup(library, version=2))
     closer = threading.Thread(target=maker.close)
     start = maker._context.Process.start
 
-    def start_while_another_closes(process: BaseProcess) -> None:
+    def start_during_close(process: BaseProcess) -> None:
         start(process)
         closer.start()
         closer.join(0.2)  # blocks until the process is registered
 
-    monkeypatch.setattr(maker._context.Process, "start", start_while_another_closes)
+    monkeypatch.setattr(maker._context.Process, "start", start_during_close)
     before = list_children()
     with pytest.raises(LostWorkerError, match="process"):
         maker.make(find_unit(library, "walk.mp4"))
@@ -211,7 +211,7 @@ def test_a_process_that_is_just_being_started_does_not_outlive_the_end(
     assert not list_children() - before - {resource_tracker._resource_tracker._pid}
 
 
-def test_a_process_that_died_between_two_units_is_told_and_replaced(library: Library) -> None:
+def test_a_process_killed_between_two_units_is_reported_and_replaced(library: Library) -> None:
     maker, unit = IsolatedMaker(Setup(library, version=2)), find_unit(library, "walk.mp4")
     try:
         maker.make(unit)
@@ -225,7 +225,7 @@ def test_a_process_that_died_between_two_units_is_told_and_replaced(library: Lib
         maker.close()
 
 
-def test_a_model_that_cannot_be_opened_is_said_at_once(library: Library, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_opened_is_reported(library: Library, tmp_path: Path) -> None:
     unit = find_unit(library, "walk.mp4")
     maker = IsolatedMaker(Setup(replace(library, models=tmp_path / "nowhere"), version=2))
     with pytest.raises(ModelError, match="expected a model's name"):
@@ -233,7 +233,9 @@ def test_a_model_that_cannot_be_opened_is_said_at_once(library: Library, tmp_pat
     maker.close()
 
 
-def test_workers_share_the_cores(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_number_of_workers_follows_the_number_of_cores(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from danmatte.library import executor
 
     monkeypatch.setattr(executor, "count_cores", lambda: 8)

@@ -25,7 +25,7 @@ def make_one(file: StoredFile) -> Unit:
 @pytest.mark.parametrize(
     "other", [StoredFile("cats/b.mp4", 1000, "etag"), FILE._replace(size_bytes=1001), FILE._replace(revision="other")]
 )
-def test_another_video_is_another_unit(other: StoredFile) -> None:
+def test_a_different_name_size_or_revision_makes_a_different_unit(other: StoredFile) -> None:
     assert make_one(FILE) == make_one(FILE)
     assert make_one(other).digest != make_one(FILE).digest
 
@@ -41,32 +41,34 @@ def test_another_video_is_another_unit(other: StoredFile) -> None:
         TrackOptions(regions=("text",)),
     ],
 )
-def test_whatever_changes_masks_changes_the_unit(tmp_path: Path, toy_manifest: Manifest, options: TrackOptions) -> None:
+def test_options_that_change_masks_change_the_unit(
+    tmp_path: Path, toy_manifest: Manifest, options: TrackOptions
+) -> None:
     library = make_library(tmp_path)
     assert library.describe_work(toy_manifest) != replace(library, options=options).describe_work(toy_manifest)
     assert library.describe_work(toy_manifest) != replace(library, suffix=".webmask").describe_work(toy_manifest)
 
 
-def test_whatever_changes_no_mask_leaves_the_unit(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_options_that_change_no_mask_keep_the_unit(tmp_path: Path, toy_manifest: Manifest) -> None:
     library = make_library(tmp_path)
     other = replace(library, max_attempts=9, item_timeout_s=1.0, options=TrackOptions(again=True))
     assert library.describe_work(toy_manifest) == other.describe_work(toy_manifest)
 
 
-def test_a_track_is_called_after_its_video_and_what_it_is_made_of() -> None:
+def test_a_track_is_named_after_its_video_and_digest() -> None:
     unit = make_one(FILE)
     assert unit.name_track(".mattes") == f"cats/a.mp4.{unit.digest}.mattes"
     assert len(unit.digest) == 32
 
 
-def test_a_video_of_the_longest_name_has_a_name_for_its_track() -> None:
+def test_the_longest_video_name_still_gives_a_valid_track_name() -> None:
     unit = make_one(StoredFile(f"cats/{'弹' * 83}.mp4", 1000, "etag"))  # 253 bytes
     name = unit.name_track(".mattes").rpartition("/")[2]
     assert len(name.encode()) <= 255
     assert name.endswith(f".{unit.digest}.mattes")
 
 
-def test_every_unit_is_in_one_shard_and_shards_are_alike() -> None:
+def test_every_unit_is_in_one_shard_and_shards_have_similar_sizes() -> None:
     units = [make_one(StoredFile(f"{at}.mp4", at, "")) for at in range(3000)]
     sizes = []
     for number in range(3):
@@ -76,18 +78,18 @@ def test_every_unit_is_in_one_shard_and_shards_are_alike() -> None:
 
 
 @pytest.mark.parametrize(("text", "shard"), [("0/1", Shard()), ("7/1000", Shard(7, 1000))])
-def test_a_shard_is_read(text: str, shard: Shard) -> None:
+def test_a_shard_is_parsed(text: str, shard: Shard) -> None:
     assert Shard.parse(text) == shard
 
 
 @pytest.mark.parametrize("text", ["", "1", "1/1", "-1/2", "a/b", "1/", "0/0", "1/2/3"])
-def test_an_impossible_shard_is_refused(text: str) -> None:
+def test_an_invalid_shard_is_rejected(text: str) -> None:
     with pytest.raises(InvalidParameterError, match="expected I/N"):
         Shard.parse(text)
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"suffix": ".webmasq"}, "did you mean '.webmask'"),
         ({"max_attempts": 0}, "max-attempts: expected at least 1"),
@@ -95,6 +97,6 @@ def test_an_impossible_shard_is_refused(text: str) -> None:
         ({"stall_timeout_s": float("nan")}, "stall-timeout-s: expected more than 0"),
     ],
 )
-def test_an_impossible_wish_is_refused(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(InvalidParameterError, match=says):
+def test_an_invalid_option_is_rejected(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
         Library("videos", "tracks", Path("models"), **options)

@@ -37,7 +37,9 @@ def ignore(_: Tally) -> None:
     """Ignore the progress."""
 
 
-def test_a_unit_becomes_a_track_with_its_film(library: Library, toy: Served, toy_manifest: Manifest) -> None:
+def test_a_unit_becomes_a_track_with_the_digest_of_its_video(
+    library: Library, toy: Served, toy_manifest: Manifest
+) -> None:
     (unit,) = list_units(library, toy_manifest)
     seen = []
     result = TrackMaker(library, toy).make(unit, lambda tally: seen.append(tally.masks))
@@ -51,7 +53,9 @@ def test_a_unit_becomes_a_track_with_its_film(library: Library, toy: Served, toy
     assert TrackMaker(library, toy).make(unit, ignore).state == "kept"
 
 
-def test_a_joined_track_knows_its_film_as_well(library: Library, toy: Served, toy_manifest: Manifest) -> None:
+def test_a_track_joined_from_parts_has_the_header_of_an_undivided_one(
+    library: Library, toy: Served, toy_manifest: Manifest
+) -> None:
     maker, tracks = TrackMaker(library, toy), []
     for parts in (1, 2):
         results = [maker.make(unit, ignore) for unit in list_units(library, toy_manifest, parts=parts)]
@@ -63,7 +67,9 @@ def test_a_joined_track_knows_its_film_as_well(library: Library, toy: Served, to
         assert [segment.start_ms for segment in joined.segments] == [segment.start_ms for segment in whole.segments]
 
 
-def test_players_get_their_own_format_of_joined_tracks(library: Library, toy: Served, toy_manifest: Manifest) -> None:
+def test_joined_tracks_are_converted_to_the_requested_format(
+    library: Library, toy: Served, toy_manifest: Manifest
+) -> None:
     library = replace(library, suffix=".webmask")
     results = [TrackMaker(library, toy).make(unit, ignore) for unit in list_units(library, toy_manifest, parts=2)]
     with TrackReader(Path(library.target) / results[-1].track) as track:
@@ -72,7 +78,7 @@ def test_players_get_their_own_format_of_joined_tracks(library: Library, toy: Se
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_video_that_breaks_off_has_its_masks_and_its_reason(
+def test_a_truncated_video_gets_a_partial_track_and_a_reason(
     library: Library, toy: Served, toy_manifest: Manifest, parts: int
 ) -> None:
     path = Path(library.source) / "a.mp4"
@@ -83,7 +89,7 @@ def test_a_video_that_breaks_off_has_its_masks_and_its_reason(
     assert 40 < results[-1].masks < 80
 
 
-def test_a_video_that_changes_while_it_is_read_has_no_track(
+def test_a_video_that_changes_while_it_is_read_gets_no_track(
     library: Library, toy: Served, toy_manifest: Manifest
 ) -> None:
     for parts in (1, 2):
@@ -97,19 +103,21 @@ def test_a_video_that_changes_while_it_is_read_has_no_track(
     assert list(open_storage(library.target).list_files()) == []
 
 
-def test_whoever_comes_second_keeps_the_first_ones_track(library: Library, toy: Served, toy_manifest: Manifest) -> None:
+def test_a_track_stored_meanwhile_by_another_worker_is_kept(
+    library: Library, toy: Served, toy_manifest: Manifest
+) -> None:
     (unit,) = list_units(library, toy_manifest)
     track = Path(library.target) / unit.name_track(".mattes")
 
-    def be_faster(_: Tally) -> None:
+    def store_first(_: Tally) -> None:
         track.parent.mkdir(exist_ok=True)
-        track.write_bytes(b"somebody else's")
+        track.write_bytes(b"another worker's")
 
-    assert TrackMaker(library, toy).make(unit, be_faster).state == "kept"
-    assert track.read_bytes() == b"somebody else's"
+    assert TrackMaker(library, toy).make(unit, store_first).state == "kept"
+    assert track.read_bytes() == b"another worker's"
 
 
-def test_a_part_that_is_there_is_not_made_again(library: Library, toy: Served, toy_manifest: Manifest) -> None:
+def test_an_existing_part_is_not_made_again(library: Library, toy: Served, toy_manifest: Manifest) -> None:
     first, _ = list_units(library, toy_manifest, parts=2)
     maker = TrackMaker(library, toy)
     assert maker.make(first, ignore).state == "made"
@@ -117,7 +125,7 @@ def test_a_part_that_is_there_is_not_made_again(library: Library, toy: Served, t
     assert (again.state, again.track, again.part) == ("kept", "", "1 of 2")
 
 
-def test_what_is_no_video_is_refused(library: Library, toy: Served, toy_manifest: Manifest) -> None:
+def test_a_file_that_is_not_a_video_is_rejected(library: Library, toy: Served, toy_manifest: Manifest) -> None:
     (Path(library.source) / "a.mp4").write_bytes(b"nothing")
     (unit,) = list_units(library, toy_manifest)
     with pytest.raises(TrackError, match="expected a video"):

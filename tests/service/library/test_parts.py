@@ -71,27 +71,27 @@ def compare(one: list[Entry], other: list[Entry]) -> list[float]:
     return [float((a & b).sum() / (a | b).sum()) if (a | b).any() else 1.0 for a, b in pairs]
 
 
-def test_parts_begin_at_cuts_and_follow_each_other(scenes: Path) -> None:
+def test_parts_begin_at_cuts_without_gaps_between_them(scenes: Path) -> None:
     units = [Unit("a.mp4", 0, "", "", number, 3) for number in range(3)]
     with Video(scenes) as video:
         spans = [find_span(video, PLAN, unit) for unit in units]
     assert [(span.start_ms, span.end_ms) for span in spans if span] == [(0, 12_000), (12_000, 22_000), (22_000, None)]
 
 
-def test_without_a_cut_a_part_ends_where_the_next_place_is(shot: Path) -> None:
+def test_without_a_cut_a_part_ends_where_the_search_for_a_cut_ends(shot: Path) -> None:
     with Video(shot) as video:
         spans = [find_span(video, PLAN, Unit("a.mp4", 0, "", "", number, 3)) for number in range(3)]
     assert spans == [Span(0, 20_000), Span(20_000, None, 10_000), None]
 
 
-def test_a_video_of_unknown_length_is_its_first_part(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_of_unknown_length_is_not_divided(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Video, "end_ms", None)
     with Video(scenes) as video:
         spans = [find_span(video, PLAN, Unit("a.mp4", 0, "", "", number, 2)) for number in range(2)]
     assert spans == [Span(), None]
 
 
-def test_what_begins_at_cuts_is_the_undivided_track_to_the_bit(
+def test_parts_divided_at_cuts_join_to_the_undivided_track_bit_for_bit(
     scenes: Path, toy: Served, toy_manifest: Manifest, tmp_path: Path
 ) -> None:
     library = replace(make_library(tmp_path), source=str(scenes.parent))
@@ -107,7 +107,7 @@ def test_what_begins_at_cuts_is_the_undivided_track_to_the_bit(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3)))[1:4])
-def test_parts_are_made_in_any_order(
+def test_parts_can_be_made_in_any_order(
     scenes: Path, toy: Served, toy_manifest: Manifest, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
     library = replace(make_library(tmp_path), source=str(scenes.parent))
@@ -115,14 +115,16 @@ def test_parts_are_made_in_any_order(
     assert len(make(library, toy, [units[at] for at in order])) == 300
 
 
-def test_without_a_cut_nobody_sees_the_border(shot: Path, toy: Served, toy_manifest: Manifest, tmp_path: Path) -> None:
+def test_parts_divided_without_a_cut_join_to_almost_the_undivided_masks(
+    shot: Path, toy: Served, toy_manifest: Manifest, tmp_path: Path
+) -> None:
     library = replace(make_library(tmp_path), source=str(shot.parent))
     whole = make(library, toy, divide(library, toy_manifest, 1))
     joined = make(library, toy, divide(library, toy_manifest, 2))
     assert min(compare(whole, joined)) >= 0.995
 
 
-def test_parts_that_all_wait_are_joined_by_the_next_run(
+def test_complete_parts_that_were_never_joined_are_joined_by_the_next_run(
     scenes: Path, toy: Served, toy_manifest: Manifest, tmp_path: Path
 ) -> None:
     library = replace(make_library(tmp_path), source=str(scenes.parent))
@@ -137,7 +139,7 @@ def test_parts_that_all_wait_are_joined_by_the_next_run(
     assert [done for _, done in Inventory(library, toy_manifest, Shard())] == [True, True]
 
 
-def test_large_videos_are_divided_by_their_size_and_streams_are_not() -> None:
+def test_large_videos_are_divided_by_size_but_streams_and_playlists_are_not() -> None:
     file = StoredFile("a.mp4", 1000, "etag")
     assert [unit.part for unit in make_units(file, "work", 400)] == ["1 of 3", "2 of 3", "3 of 3"]
     assert {unit.digest for unit in make_units(file, "work", 400)} != {make_units(file, "work", 1000)[0].digest}
@@ -146,6 +148,6 @@ def test_large_videos_are_divided_by_their_size_and_streams_are_not() -> None:
         assert len(make_units(file._replace(name=name), "work", split_bytes)) == 1
 
 
-def test_a_torn_part_is_refused() -> None:
+def test_an_incomplete_part_is_rejected() -> None:
     with pytest.raises(StorageError, match="expected a part"):
         decode_part(b'{"masks": -1}\n', "x.part")

@@ -11,8 +11,9 @@ from tests.service.library import reference
 _PRECISION = 0.3  # points of 100, because instruction sets round differently
 STORE = "python -m tests.service.library.reference"
 WHAT_TO_DO = (
-    "the verdict on a drawn clip has changed, and REVISION in danmatte/library/judging.py hasn't. Libraries would take "
-    f"verdicts of the code before for those of this code. If the change is meant, raise REVISION and run `{STORE}`"
+    "the verdict on a drawn clip has changed, and REVISION in danmatte/library/judging.py hasn't. Libraries would keep "
+    "verdicts of the earlier code as if this code had made them. If the change is meant, raise REVISION and run "
+    f"`{STORE}`"
 )
 
 
@@ -25,7 +26,7 @@ def flatten(found: Any, place: str = "") -> dict[str, Any]:
     return {place: found}
 
 
-def test_the_verdict_of_a_revision_stays_as_it_is() -> None:
+def test_the_verdict_equals_the_stored_one_of_the_same_revision() -> None:
     file = reference.find_file()
     assert file.exists(), f"no verdict is stored for revision {REVISION}: run `{STORE}`"
     made, stored = flatten(reference.make_verdict()), flatten(json.loads(file.read_text()))
@@ -35,7 +36,7 @@ def test_the_verdict_of_a_revision_stays_as_it_is() -> None:
         assert made[place] == close, f"{place}: {WHAT_TO_DO}"
 
 
-def test_a_stored_verdict_is_not_written_over() -> None:
+def test_a_stored_verdict_is_not_overwritten() -> None:
     before = reference.find_file().read_bytes()
     assert "raise REVISION" in reference.store()
     assert reference.find_file().read_bytes() == before

@@ -30,7 +30,7 @@ def run(inventory: Inventory, executor: ImmediateExecutor | LocalExecutor) -> li
     return list(run_units(inventory, executor, LibraryProgress(Totals(), io.StringIO())))
 
 
-def test_every_video_is_made_and_nothing_else(library: Library, toy_manifest: Manifest) -> None:
+def test_every_video_and_no_other_file_gets_a_track(library: Library, toy_manifest: Manifest) -> None:
     results = run(Inventory(library, toy_manifest, Shard()), ImmediateExecutor())
     assert [(result.state, result.video) for result in results] == [
         ("made", "a.mp4"),
@@ -39,7 +39,7 @@ def test_every_video_is_made_and_nothing_else(library: Library, toy_manifest: Ma
     ]
 
 
-def test_what_is_finished_is_known_by_listing_the_target(library: Library, toy_manifest: Manifest) -> None:
+def test_units_whose_track_is_in_the_target_are_kept(library: Library, toy_manifest: Manifest) -> None:
     (first, *_) = [unit for unit, _ in Inventory(library, toy_manifest, Shard())]
     open_storage(library.target).create(first.name_track(".mattes"), b"a track")
     executor = ImmediateExecutor()
@@ -48,7 +48,9 @@ def test_what_is_finished_is_known_by_listing_the_target(library: Library, toy_m
     assert first.video not in [unit.video for unit in executor.units]
 
 
-def test_a_track_of_other_options_is_another_track(library: Library, toy_manifest: Manifest, tmp_path: Path) -> None:
+def test_a_track_of_a_different_format_or_video_does_not_count_as_finished(
+    library: Library, toy_manifest: Manifest, tmp_path: Path
+) -> None:
     (first, *_) = [unit for unit, _ in Inventory(library, toy_manifest, Shard())]
     open_storage(library.target).create(first.name_track(".webmask"), b"a track")
     assert Inventory(library, toy_manifest, Shard()).count().kept == 0
@@ -57,7 +59,7 @@ def test_a_track_of_other_options_is_another_track(library: Library, toy_manifes
     assert Inventory(library, toy_manifest, Shard()).count().kept == 0
 
 
-def test_what_broke_off_before_comes_last_and_knows_how_often(library: Library, toy_manifest: Manifest) -> None:
+def test_units_with_failed_attempts_come_last_and_keep_their_count(library: Library, toy_manifest: Manifest) -> None:
     (first, *_) = [unit for unit, _ in Inventory(library, toy_manifest, Shard())]
     target = open_storage(library.target)
     for number in (1, 2):
@@ -72,11 +74,11 @@ def test_shards_divide_the_work(library: Library, toy_manifest: Manifest) -> Non
     assert not parts[0] & parts[1]
 
 
-def test_totals_are_the_shards_own(library: Library, toy_manifest: Manifest) -> None:
+def test_totals_count_the_videos_and_their_bytes(library: Library, toy_manifest: Manifest) -> None:
     assert Inventory(library, toy_manifest, Shard()).count() == Totals(units=3, size_bytes=5 + 5 + 11)
 
 
-def test_no_more_is_under_way_than_the_executor_has_room_for(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_units_in_progress_never_exceed_the_capacity_of_the_executor(tmp_path: Path, toy_manifest: Manifest) -> None:
     fill(tmp_path, *(f"{at}.mp4" for at in range(20)))
     executor = ImmediateExecutor(capacity=3)
     results = run(Inventory(make_library(tmp_path), toy_manifest, Shard()), executor)
@@ -84,7 +86,7 @@ def test_no_more_is_under_way_than_the_executor_has_room_for(tmp_path: Path, toy
     assert executor.most == 3
 
 
-def test_workers_share_the_units_and_one_bad_video_stops_nobody(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_workers_share_the_units_and_continue_after_a_bad_video(tmp_path: Path, toy_manifest: Manifest) -> None:
     fill(tmp_path, *(f"{at}.mp4" for at in range(6)))
     library = make_library(tmp_path, max_attempts=1)
     makers = [ScriptedMaker("crashed"), ScriptedMaker()]

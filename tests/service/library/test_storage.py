@@ -27,7 +27,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return open_storage(f"{request.getfixturevalue('bucket')}/root")
 
 
-def test_what_is_under_a_name_that_only_begins_alike_is_another_place(storage: Storage) -> None:
+def test_a_sibling_folder_with_the_same_prefix_is_not_listed(storage: Storage) -> None:
     open_storage(f"{storage.place}-2").create("a", b"")
     assert list(storage.list_files()) == []
 
@@ -40,7 +40,7 @@ def test_files_are_listed_by_name_with_size_and_without_hidden_ones(storage: Sto
     assert list(storage.list_files("nowhere")) == []
 
 
-def test_another_content_is_another_revision(storage: Storage) -> None:
+def test_a_changed_file_has_a_different_revision(storage: Storage) -> None:
     storage.create("a", b"one")
     (first,) = storage.list_files()
     assert list(storage.list_files()) == [first]
@@ -50,7 +50,7 @@ def test_another_content_is_another_revision(storage: Storage) -> None:
     assert second.revision != first.revision
 
 
-def test_a_file_is_created_once(storage: Storage) -> None:
+def test_creating_a_file_that_exists_fails_and_keeps_its_content(storage: Storage) -> None:
     storage.create("deep/a", b"first")
     with pytest.raises(FileExistsError):
         storage.create("deep/a", b"second")
@@ -58,7 +58,7 @@ def test_a_file_is_created_once(storage: Storage) -> None:
     assert [file.name for file in storage.list_files()] == ["deep/a"]
 
 
-def test_a_file_can_be_put_in_place_of_another_and_removed(storage: Storage) -> None:
+def test_a_file_can_be_replaced_and_removed(storage: Storage) -> None:
     storage.put("a", b"first")
     storage.put("a", b"second")
     assert storage.read("a") == b"second"
@@ -69,7 +69,7 @@ def test_a_file_can_be_put_in_place_of_another_and_removed(storage: Storage) -> 
     assert not storage.has("a")
 
 
-def test_what_cannot_be_read_is_said_with_its_place(storage: Storage) -> None:
+def test_a_missing_file_is_reported_with_its_name(storage: Storage) -> None:
     with pytest.raises(StorageError, match="nothing"):
         storage.read("nothing")
     for look in (storage.compute_digest, storage.describe):
@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_said_with_its_place(storage: Storage) -> None:
             look("nothing")
 
 
-def test_a_video_is_decoded_from_where_it_is(storage: Storage, tmp_path: Path) -> None:
+def test_a_video_is_decoded_directly_from_its_storage(storage: Storage, tmp_path: Path) -> None:
     storage.create("walk.mp4", write(tmp_path / "walk.mp4", walking(5)).read_bytes())
     with storage.open_video("walk.mp4", "media") as video:
         for _ in range(2):
@@ -87,7 +87,7 @@ def test_a_video_is_decoded_from_where_it_is(storage: Storage, tmp_path: Path) -
     assert storage.compute_digest("walk.mp4") == digest
 
 
-def test_what_is_no_video_is_said(storage: Storage) -> None:
+def test_a_file_that_is_not_a_video_is_reported(storage: Storage) -> None:
     storage.create("a.mp4", b"nothing")
     with pytest.raises(TrackError, match="expected a video"):
         storage.open_video("a.mp4", "media")
@@ -105,7 +105,7 @@ def test_a_large_video_is_read_by_ranges(bucket: str, tmp_path: Path, monkeypatc
     assert storage.compute_digest("walk.mp4") == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_more_objects_than_a_page_are_listed(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_beyond_the_first_page_are_listed(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_PAGE", 2)
     storage = open_storage(f"{bucket}/pages")
     for name in "abcde":
@@ -123,7 +123,7 @@ def test_a_url_of_an_unknown_kind_is_refused() -> None:
         open_storage("nosuchthing://place")
 
 
-def test_a_kind_whose_library_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_whose_package_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(MissingExtraError, match=r"danmatte\[library\]"):
         open_storage("gs://bucket")
@@ -132,12 +132,12 @@ def test_a_kind_whose_library_is_missing_names_the_extra(monkeypatch: pytest.Mon
         open_storage("s3://bucket")
 
 
-def test_a_bucket_that_does_not_answer_is_said(bucket: str) -> None:
+def test_a_missing_bucket_is_reported(bucket: str) -> None:
     with pytest.raises(StorageError, match="expected to read or write it"):
         list(open_storage("s3://no-such-bucket-here").list_files())
 
 
-def test_a_folder_without_room_leaves_nothing_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_to_a_full_disk_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -148,7 +148,7 @@ def test_a_folder_without_room_leaves_nothing_unfinished(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_the_file_systems_own_keeps_nobody_out(tmp_path: Path) -> None:
+def test_the_lost_and_found_folder_is_skipped(tmp_path: Path) -> None:
     """The root of a volume has a folder that only root can read; it is skipped."""
     (tmp_path / "lost+found").mkdir()
     for name in ("a", "deep/b"):
@@ -157,7 +157,7 @@ def test_a_folder_of_the_file_systems_own_keeps_nobody_out(tmp_path: Path) -> No
     assert [file.name for file in LocalStorage(tmp_path).list_files()] == ["a", "deep/b"]
 
 
-def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_symbolic_links_are_followed_except_in_cycles(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "root")
     storage.create("deep/a", b"")
     (tmp_path / "elsewhere").mkdir()
@@ -168,7 +168,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert [file.name for file in storage.list_files()] == ["deep/a", "deep/other/b"]
 
 
-def test_what_another_process_removes_meanwhile_is_left_out(tmp_path: Path) -> None:
+def test_files_removed_during_a_listing_are_left_out(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     for name in ("a", "b", "c/d", "e"):
         storage.create(name, b"")
@@ -188,7 +188,7 @@ PLAYLISTS = {
 }
 
 
-def test_segments_of_a_playlist_are_no_videos_of_their_own(tmp_path: Path) -> None:
+def test_segments_of_a_playlist_are_not_listed_as_videos(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     for name, text in PLAYLISTS.items():
         storage.create(name, text.encode())
@@ -199,14 +199,14 @@ def test_segments_of_a_playlist_are_no_videos_of_their_own(tmp_path: Path) -> No
     assert len(list(storage.list_files())) == 8
 
 
-def test_only_files_are_videos(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_not_listed_as_videos(tmp_path: Path) -> None:
     for name in ("pipe.mp4", "pipe.m3u8"):  # opening one would block forever
         os.mkfifo(tmp_path / name)
     (tmp_path / "folder.mp4").mkdir()
     assert list(LocalStorage(tmp_path).list_videos()) == []
 
 
-def test_a_source_that_is_not_there_is_no_empty_library(tmp_path: Path) -> None:
+def test_a_source_that_is_not_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for name in ("nowhere", "file"):
         with pytest.raises(InvalidParameterError, match=f"{name}: expected a folder of videos"):
@@ -215,7 +215,9 @@ def test_a_source_that_is_not_there_is_no_empty_library(tmp_path: Path) -> None:
     open_storage(f"memory://{tmp_path.name}/nothing-yet").check_source()  # object stores have no folders
 
 
-def test_a_video_whose_storage_stops_to_answer_is_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_failure_while_decoding_is_not_taken_for_a_broken_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(remote, "_WHOLE_BYTES", 1000)
     storage = open_storage(f"memory://{tmp_path.name}/root")
     storage.create("walk.mp4", write(tmp_path / "walk.mp4", walking(200)).read_bytes())
@@ -230,16 +232,16 @@ def refuse_to_read(*_: object) -> bytes:
     raise RuntimeError("503 slow down")
 
 
-def test_a_digest_gives_signs_of_life_while_it_is_computed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_computing_a_digest_reports_progress(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("danmatte.library.storage._CHUNK_BYTES", 10)
     storage.create("a", bytes(95))
-    heard = list[int]()
-    assert storage.compute_digest("a", lambda: heard.append(1)) == hashlib.sha256(bytes(95)).hexdigest()
-    assert len(heard) == 10
+    reports = list[int]()
+    assert storage.compute_digest("a", lambda: reports.append(1)) == hashlib.sha256(bytes(95)).hexdigest()
+    assert len(reports) == 10
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "x" * 300 + ".mp4", "弹幕" * 60 + ".mp4", "é" * 107 + "x.mp4"])
-def test_a_name_beside_a_video_is_one_that_file_systems_take(name: str, tmp_path: Path) -> None:
+def test_a_track_name_is_shortened_to_what_file_systems_accept(name: str, tmp_path: Path) -> None:
     found = name_beside(f"deep/{name}", ".0123.mattes")
     folder, _, last = found.rpartition("/")
     assert folder == "deep"
@@ -249,11 +251,11 @@ def test_a_name_beside_a_video_is_one_that_file_systems_take(name: str, tmp_path
     assert [file.name for file in LocalStorage(tmp_path).list_files()] == [found]
 
 
-def test_a_url_may_name_a_folder(tmp_path: Path) -> None:
+def test_a_file_url_opens_a_local_folder(tmp_path: Path) -> None:
     assert isinstance(open_storage(f"file://{tmp_path}"), LocalStorage)
 
 
-def test_a_file_in_place_of_a_tracks_folder_is_no_track(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_tracks_folder_is_reported(tmp_path: Path) -> None:
     """Otherwise a video without a track would count as finished."""
     storage = LocalStorage(tmp_path)
     storage.create("cats", b"a file")
@@ -261,7 +263,7 @@ def test_a_file_in_place_of_a_tracks_folder_is_no_track(tmp_path: Path) -> None:
         storage.create("cats/a.mattes", b"a track")
 
 
-def test_a_file_in_place_of_a_folder_is_said(tmp_path: Path) -> None:
+def test_listing_a_file_instead_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="expected a folder"):
         list(LocalStorage(tmp_path / "file").list_files())

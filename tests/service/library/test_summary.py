@@ -25,7 +25,7 @@ LATER = structs.replace(LOST, state="postponed", reason="No space left on device
 KEPT = UnitResult("kept", "d.mp4", "d.mattes", size_bytes=2**21)
 
 
-def test_the_table_has_a_row_for_each_state_and_one_for_all() -> None:
+def test_the_table_has_a_row_for_each_state_and_a_total() -> None:
     summary = LibrarySummary()
     for result in (MADE, MADE, LOST, KEPT):
         summary.add(result)
@@ -57,13 +57,13 @@ def test_the_table_counts_grades_where_videos_were_judged() -> None:
 
 
 @pytest.mark.parametrize(("result", "code"), [(MADE, 0), (KEPT, 0), (BROKEN, 1), (LOST, 1), (LATER, 4)])
-def test_the_exit_code_tells_whether_every_track_is_whole(result: UnitResult, code: int) -> None:
+def test_the_exit_code_distinguishes_complete_failed_and_postponed_units(result: UnitResult, code: int) -> None:
     summary = LibrarySummary()
     summary.add(result)
     assert summary.exit_code == code
 
 
-def test_a_result_says_why() -> None:
+def test_a_result_is_described_with_its_reason() -> None:
     assert LOST.describe() == "c.mp4: given up after 3 attempts: its process ended by SIGSEGV"
     assert BROKEN.describe() == "b.mp4: broken, 50 masks in 0.0 s: b.mattes: the last is at 9 ms"
     assert KEPT.describe() == "d.mp4: kept"
@@ -71,7 +71,7 @@ def test_a_result_says_why() -> None:
     assert judged.describe() == "d.mp4: judged, C (51 of 100)"
 
 
-def test_another_run_is_worth_while_as_long_as_anything_is_postponed() -> None:
+def test_the_exit_code_is_4_if_any_unit_was_postponed() -> None:
     summary = LibrarySummary()
     for result in (LATER, LOST):
         summary.add(result)
@@ -80,13 +80,13 @@ def test_another_run_is_worth_while_as_long_as_anything_is_postponed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (750, "12 min"), (3599, "1 h 00 min")]
+    ("seconds", "printed"), [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (750, "12 min"), (3599, "1 h 00 min")]
 )
-def test_times_are_told_as_finely_as_anybody_wants_them(seconds: float, told: str) -> None:
-    assert progress.format_time(seconds) == told
+def test_a_duration_is_printed_in_seconds_minutes_or_hours(seconds: float, printed: str) -> None:
+    assert progress.format_time(seconds) == printed
 
 
-def test_a_name_that_is_no_unicode_has_its_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_name_that_is_not_unicode_is_written_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")  # as old archives store it
     for file in (tmp_path / "results.jsonl", Path("-")):
         with open_lines(file) as write:
@@ -95,7 +95,7 @@ def test_a_name_that_is_no_unicode_has_its_line_too(tmp_path: Path, capsys: pyte
     assert [json.loads(line)["video"] for line in lines] == [name, name]
 
 
-def test_lines_are_written_as_results_come(tmp_path: Path) -> None:
+def test_each_result_is_written_immediately(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     with open_lines(file) as write:
         write(MADE)
@@ -111,14 +111,14 @@ def test_lines_go_to_standard_output_or_nowhere(capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out)["video"] == "a.mp4"
 
 
-def test_what_others_print_stands_not_among_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_are_not_mixed_with_redirected_output(capsys: pytest.CaptureFixture[str]) -> None:
     with open_lines(Path("-")) as write, redirect_stdout(sys.stderr):
         print("a greeting of a library")
         write(MADE)
     assert [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()] == ["made"]
 
 
-def test_a_disk_that_is_full_by_and_by_is_said(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_while_writing_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     with open_lines(file) as write:
         write(MADE)
@@ -130,18 +130,18 @@ def test_a_disk_that_is_full_by_and_by_is_said(tmp_path: Path) -> None:
             write(LOST)
 
 
-def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_an_output_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="can't be written"), open_lines(tmp_path):
         pass
 
 
-def test_the_time_left_goes_by_the_videos_bytes() -> None:
-    told = LibraryProgress(Totals(units=10, size_bytes=10 * 2**20, kept=4, kept_bytes=4 * 2**20), io.StringIO())
-    assert told.describe(5) == "4 of 10 units"
-    told.step(MADE)
-    told.step(MADE)
-    assert told.describe(20) == "6 of 10 units, 0.1 a second, 40 s left"
-    assert told.describe(20 * 3600).endswith("40 h 00 min left")
+def test_the_remaining_time_is_estimated_from_bytes_of_video() -> None:
+    reporter = LibraryProgress(Totals(units=10, size_bytes=10 * 2**20, kept=4, kept_bytes=4 * 2**20), io.StringIO())
+    assert reporter.describe(5) == "4 of 10 units"
+    reporter.step(MADE)
+    reporter.step(MADE)
+    assert reporter.describe(20) == "6 of 10 units, 0.1 a second, 40 s left"
+    assert reporter.describe(20 * 3600).endswith("40 h 00 min left")
 
 
 class Terminal(io.StringIO):
@@ -151,7 +151,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_sees_one_line_and_a_log_some(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_one_updated_line_and_a_log_gets_occasional_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY_S", 0)
     terminal, log = Terminal(), io.StringIO()
     for stream in (terminal, log):

@@ -97,7 +97,7 @@ def test_a_unit_gets_its_verdict_with_its_track(bench: Bench, judge: Judge, tmp_
     assert [finished for _, finished in bench.list_units()] == [True]
 
 
-def test_a_track_that_was_there_gets_the_same_verdict_and_stays(bench: Bench) -> None:
+def test_an_existing_track_is_kept_and_gets_the_same_verdict(bench: Bench) -> None:
     before = bench.make_all(judged=False)
     assert before.verdict == ""
     track = bench.target.read(before.track)
@@ -111,17 +111,17 @@ def test_a_track_that_was_there_gets_the_same_verdict_and_stays(bench: Bench) ->
     assert bench.target.read(bench.make_all().verdict) == made
 
 
-def test_a_verdict_that_is_there_is_neither_made_again_nor_replaced(bench: Bench) -> None:
+def test_an_existing_verdict_is_neither_made_again_nor_replaced(bench: Bench) -> None:
     result = bench.make_all()
-    bench.target.put(result.verdict, b"somebody else's")
+    bench.target.put(result.verdict, b"another worker's")
     assert bench.make_all().state == "kept"
     bench.target.remove(result.track)
     assert bench.make_all().state == "made"
-    assert bench.target.read(result.verdict) == b"somebody else's"
+    assert bench.target.read(result.verdict) == b"another worker's"
 
 
 @pytest.mark.parametrize("scenes", ["cut", "shot", "still"])
-def test_parts_have_the_verdict_of_the_undivided_video(
+def test_a_video_in_parts_gets_the_verdict_of_the_undivided_video(
     scenes: str, tmp_path: Path, judging_models: Path, network: Served, judge: Judge
 ) -> None:
     walk = walking(150)
@@ -140,7 +140,7 @@ def test_parts_have_the_verdict_of_the_undivided_video(
     assert all(finished for _, finished in bench.list_units(parts=3))
 
 
-def test_parts_that_were_made_without_a_verdict_have_one_by_another_decoding(bench: Bench) -> None:
+def test_parts_made_without_assessment_are_decoded_again_for_their_verdict(bench: Bench) -> None:
     (first, _), (second, _) = bench.list_units(parts=2)
     bench.make(first, judged=False)
     joined = bench.make(second)
@@ -149,7 +149,7 @@ def test_parts_that_were_made_without_a_verdict_have_one_by_another_decoding(ben
     assert bench.target.read(joined.verdict) == bench.target.read(whole.verdict)
 
 
-def test_a_joined_track_without_a_verdict_is_the_work_of_its_first_unit(bench: Bench) -> None:
+def test_a_missing_verdict_of_a_joined_track_is_made_by_the_first_unit(bench: Bench) -> None:
     joined = bench.make_all(parts=2, judged=False)
     assert [finished for _, finished in bench.list_units(parts=2)] == [False, True]
     (first, _), (second, _) = bench.list_units(parts=2)
@@ -158,7 +158,7 @@ def test_a_joined_track_without_a_verdict_is_the_work_of_its_first_unit(bench: B
     assert joined.track in bench.list_names()
 
 
-def test_masks_of_something_else_are_no_people(
+def test_a_verdict_beside_masks_of_regions_has_no_share_of_people(
     tmp_path: Path, judging_models: Path, network: Served, judge: Judge
 ) -> None:
     show(tmp_path / "videos/a.mp4", walking(20))
@@ -166,7 +166,7 @@ def test_masks_of_something_else_are_no_people(
     assert bench.read_verdict(bench.make_all())["people_share"] is None
 
 
-def test_frames_beyond_the_rate_are_neither_masked_nor_judged(
+def test_frames_skipped_by_the_frame_rate_are_not_judged(
     tmp_path: Path, judging_models: Path, network: Served, judge: Judge
 ) -> None:
     show(tmp_path / "videos/a.mp4", walking(20))
@@ -178,7 +178,7 @@ def test_frames_beyond_the_rate_are_neither_masked_nor_judged(
     assert bench.target.read(bench.make_all().verdict) == made
 
 
-def test_another_judge_is_another_verdict_beside_the_same_track(bench: Bench) -> None:
+def test_a_different_judge_adds_a_verdict_beside_the_same_track(bench: Bench) -> None:
     first = bench.make_all()
     assert bench.library.judging is not None
     bench.library = replace(bench.library, judging=replace(bench.library.judging, work="another"))
@@ -187,7 +187,7 @@ def test_another_judge_is_another_verdict_beside_the_same_track(bench: Bench) ->
     assert second.verdict != first.verdict
 
 
-def test_what_waits_and_is_no_observation_is_said(bench: Bench) -> None:
+def test_invalid_observations_of_a_part_are_reported(bench: Bench) -> None:
     for unit, _ in bench.list_units(parts=2)[:1]:
         bench.make(unit)
         assert bench.library.judging is not None

@@ -19,13 +19,13 @@ def write_report(folder: Path, more: str = "") -> Path:
     return report
 
 
-def test_parameters_of_a_test_and_tests_of_a_file_are_counted(tmp_path: Path) -> None:
+def test_passed_tests_are_counted_by_function_and_by_file(tmp_path: Path) -> None:
     counts = clients.count_passed(write_report(tmp_path))
     assert counts[clients.key("tests/real/test_a.py::test_one")] == 2
     assert counts[clients.key("tests/real/test_a.py")] == 3
 
 
-def test_a_client_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+def test_a_skipped_test_of_a_client_is_a_failure(tmp_path: Path) -> None:
     skipped = '<testcase classname="tests.real.test_b" name="test_kserve"><skipped message="not there" /></testcase>'
     with pytest.raises(SystemExit, match="test_kserve: not there"):
         clients.count_passed(write_report(tmp_path, skipped))
@@ -39,6 +39,6 @@ def test_every_client_has_tests_that_exist() -> None:
             assert f"def {name}(" in text if name else "def test_" in text, test
 
 
-def test_a_version_is_the_first_number_that_a_program_says() -> None:
-    said = clients.Client("echo", [], ["echo", "nginx version: nginx/1.22.1 (Debian 12)"])
-    assert said.find_version() == "1.22.1"
+def test_the_version_is_the_first_number_in_the_output_of_a_program() -> None:
+    client = clients.Client("echo", [], ["echo", "nginx version: nginx/1.22.1 (Debian 12)"])
+    assert client.find_version() == "1.22.1"

@@ -20,13 +20,13 @@ class Page(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def test_a_proxy_of_the_environment_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_set_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server listens there
     monkeypatch.delenv("no_proxy", raising=False)
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         serving = Thread(target=server.handle_request)
         serving.start()
-        with open_url(f"http://127.0.0.1:{server.server_port}/", timeout=10) as answer:
-            assert answer.read() == b"ready"
+        with open_url(f"http://127.0.0.1:{server.server_port}/", timeout=10) as response:
+            assert response.read() == b"ready"
         serving.join()

@@ -16,26 +16,26 @@ def part(kind: str, first: int, reserved: int, **outcomes: int) -> fuzz.Part:
     return {"kind": kind, "first": first, "reserved": reserved, "inputs": inputs, "outcomes": outcomes}
 
 
-def test_neighbouring_ranges_of_a_kind_become_one() -> None:
+def test_adjacent_ranges_of_a_kind_are_merged() -> None:
     merged = fuzz.merge_parts([part("calls", 8, 8, OK=2), part("calls", 0, 8, OK=1, NOT_FOUND=1), part("tracks", 8, 8)])
     assert merged == [part("calls", 0, 16, NOT_FOUND=1, OK=3), part("tracks", 8, 8)]
 
 
-def test_a_gap_keeps_ranges_apart() -> None:
+def test_ranges_with_a_gap_between_them_are_not_merged() -> None:
     assert len(fuzz.merge_parts([part("calls", 0, 8), part("calls", 9, 8)])) == 2
 
 
 @pytest.mark.parametrize("first", [3, 10, 17])
-def test_no_number_is_counted_twice(first: int) -> None:
+def test_a_range_that_overlaps_a_counted_one_is_rejected(first: int) -> None:
     with pytest.raises(SystemExit, match="counted already"):
         fuzz.check_new([part("calls", 10, 8)], [part("calls", first, 8)])
 
 
-def test_the_same_numbers_of_another_kind_are_new() -> None:
+def test_the_same_range_of_a_different_kind_is_accepted() -> None:
     fuzz.check_new([part("calls", 10, 8)], [part("tracks", 10, 8)])
 
 
-def test_runs_go_on_where_the_last_one_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_continues_where_the_previous_one_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz, "run_part", lambda first, step, kinds: [part("calls", first, step, OK=step // 4)])
     options = Namespace(json=tmp_path / "new" / "tally.json", inputs=100, step=200, first=1000, kinds=[])
     fuzz.run(options)
@@ -56,7 +56,7 @@ def test_a_part_whose_tests_fail_is_not_counted(tmp_path: Path, monkeypatch: pyt
     assert not options.json.exists()
 
 
-def test_every_kind_has_a_test_that_notes_it() -> None:
+def test_every_kind_has_a_test_that_records_its_parts() -> None:
     for kind, test in fuzz.KINDS.items():
         file, _, name = test.partition("::")
         text = (fuzz.ROOT / "tests/real" / file).read_text(encoding="utf-8")

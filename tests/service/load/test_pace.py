@@ -24,12 +24,12 @@ def test_windows_in_which_the_work_takes_longer_are_slow() -> None:
     assert slowness[20] == pytest.approx(1.5)
 
 
-def test_a_core_is_compared_with_itself_and_single_samples_are_no_slowness() -> None:
+def test_a_core_is_compared_with_itself_and_single_slow_samples_are_ignored() -> None:
     assert (find_slowness(sample(usual=9.0)) == 1).all()
     assert (find_slowness(sample((3.0, 3.02))) == 1).all()
 
 
-def test_the_pace_of_cores_is_their_mean_and_that_of_the_nearest_window() -> None:
+def test_slowness_is_the_mean_over_cores_in_the_nearest_window() -> None:
     pace = Pace({0: 5.0, 1: 5.0}, {0: np.array([1.0, 1.4]), 1: np.array([1.0, 1.0])})
     assert [pace.read(moment_s, [0]) for moment_s in (4.0, 5.05, 5.15, 99.0)] == [1.0, 1.0, 1.4, 1.4]
     assert pace.read(5.15, [0, 1]) == pytest.approx(1.2)

@@ -55,14 +55,14 @@ def make_row(share: float, streams: int, measured_ms: float, predicted_ms: float
     return facts | predicted | {"measured": {"p99_ms": measured_ms, "p99_of_all_ms": measured_ms}}
 
 
-def test_a_slow_machine_is_predicted_to_be_late() -> None:
+def test_predicted_latency_grows_with_the_slowness_of_the_cores() -> None:
     even, slow = (describe(pace, *[0.02] * 20) for pace in (EVEN, SLOW))
     assert even["paced"] == even["plain"]
     assert slow["paced"]["p50_ms"] == pytest.approx(1.5 * slow["plain"]["p50_ms"])
     assert (even["slowness"], slow["slowness"]) == (1.0, 1.5)
 
 
-def test_times_of_a_slow_machine_predict_those_of_an_even_one() -> None:
+def test_times_measured_on_slow_cores_are_corrected_to_full_speed() -> None:
     loops = make_loops(*[0.025] * 20)
     capacity = make_capacity(*(loop.summarize() for loop in loops))
     found = plan.Capacities.find(capacity, loops, SLOW)
@@ -71,27 +71,27 @@ def test_times_of_a_slow_machine_predict_those_of_an_even_one() -> None:
     assert plan.Capacities.find(capacity, loops, EVEN).paced == capacity
 
 
-def test_refused_requests_are_counted_beside_the_time_of_the_answered() -> None:
+def test_refused_requests_are_counted_separately_from_the_latency_of_accepted_ones() -> None:
     measured = describe(EVEN, 0.02, np.inf, 0.02, 0.02)["measured"]
     assert measured["p99_ms"] == pytest.approx(20)
     assert measured["refused_share"] == 0.25
     assert measured["p99_of_all_ms"] == np.inf
 
 
-def test_rounds_medians_count_and_shares_find_their_group() -> None:
+def test_loads_are_grouped_by_share_and_compared_by_the_median_of_rounds() -> None:
     rounds = [{"loads": [make_row(0.49, 4, measured_ms)]} for measured_ms in (10, 20, 80)]
     (found,) = plan.compare_loads(rounds)
     assert (found["share"], found["ratio"], found["rounds"]) == (0.5, 1.0, [2.0, 1.0, 0.25])
 
 
-def test_the_most_streams_are_those_before_the_first_that_are_late() -> None:
+def test_the_most_streams_are_the_last_count_before_the_first_late_one() -> None:
     late_ms = {4: 60, 5: 99, 6: 140, 7: 90, 8: np.inf}
     rounds = [{"counts": [make_row(0.8, number, took_ms, 20 * number - 30) for number, took_ms in late_ms.items()]}]
     found = plan.compare_most(rounds)[0]
     assert (found["predicted"], found["measured"]) == (6, 5)
 
 
-def test_rounds_add_up_in_the_stored_file(tmp_path: Path) -> None:
+def test_stored_rounds_are_read_and_a_missing_file_has_none(tmp_path: Path) -> None:
     options = Namespace(json=tmp_path / "plan.json")
     assert plan.read_rounds(options) == []
     options.json.write_text(json.dumps({"rounds": [{"slow_share": 0.1}]}))

@@ -46,13 +46,15 @@ def open_all(root: Path, check: AnswerCheck, engine: type[FakeEngine] = FakeEngi
     return repository
 
 
-def test_a_cpu_that_gives_the_same_answers_is_told_to(tmp_path: Path) -> None:
+def test_a_cpu_that_reproduces_the_stored_answers_has_no_disagreement(tmp_path: Path) -> None:
     store_answers(publish(tmp_path))
     (version,) = open_all(tmp_path, AnswerCheck("warn")).list_models()[0].versions
     assert (version.state, version.disagreement, version.warning) == ("ready", 0.0, "")
 
 
-def test_a_cpu_that_gives_others_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cpu_whose_masks_differ_from_the_stored_answers_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store_answers(publish(tmp_path))
     (version,) = open_all(tmp_path, AnswerCheck("warn", 2.0), DarkEngine).list_models()[0].versions
     assert version.state == "ready"
@@ -62,14 +64,14 @@ def test_a_cpu_that_gives_others_is_warned_of(tmp_path: Path, caplog: pytest.Log
     assert "toy/1: masks on this CPU differ by" in caplog.text
 
 
-def test_what_differs_less_than_is_allowed_is_told_without_a_warning(tmp_path: Path) -> None:
+def test_a_difference_within_the_limit_is_reported_without_a_warning(tmp_path: Path) -> None:
     store_answers(publish(tmp_path))
     (version,) = open_all(tmp_path, AnswerCheck("refuse", 100.0), DarkEngine).list_models()[0].versions
     assert (version.state, version.warning) == ("ready", "")
     assert version.disagreement
 
 
-def test_a_version_that_is_refused_leaves_the_older_one_serving(tmp_path: Path) -> None:
+def test_the_older_version_serves_if_the_newer_one_fails_the_answer_check(tmp_path: Path) -> None:
     publish(tmp_path, version=1)  # published without stored answers, as older versions are
     store_answers(publish(tmp_path, version=2))
     newer, older = open_all(tmp_path, AnswerCheck("refuse"), DarkEngine).list_models()[0].versions
@@ -77,14 +79,14 @@ def test_a_version_that_is_refused_leaves_the_older_one_serving(tmp_path: Path) 
     assert "masks on this CPU differ by" in newer.reason
 
 
-def test_nothing_is_looked_at_where_that_is_off(tmp_path: Path) -> None:
+def test_the_answer_check_can_be_turned_off(tmp_path: Path) -> None:
     store_answers(publish(tmp_path))
     (version,) = open_all(tmp_path, AnswerCheck("off"), DarkEngine).list_models()[0].versions
     assert (version.state, version.disagreement) == ("ready", None)
 
 
 @pytest.mark.parametrize("data", [b"{}", b""])
-def test_answers_that_are_not_what_the_manifest_says_are_a_bad_version(tmp_path: Path, data: bytes) -> None:
+def test_stored_answers_that_do_not_match_the_manifest_are_rejected(tmp_path: Path, data: bytes) -> None:
     folder = publish(tmp_path)
     store_answers(folder)
     (folder / "answers.json").write_bytes(data)
@@ -92,7 +94,7 @@ def test_answers_that_are_not_what_the_manifest_says_are_a_bad_version(tmp_path:
         open_all(tmp_path, AnswerCheck("warn"))
 
 
-def test_answers_of_another_graph_are_a_bad_version(tmp_path: Path) -> None:
+def test_stored_answers_of_a_different_size_are_rejected(tmp_path: Path) -> None:
     class Coarse(FakeEngine):
         def infer(self, pictures: np.ndarray) -> np.ndarray:
             return super().infer(pictures)[:, ::2]

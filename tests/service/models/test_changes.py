@@ -42,7 +42,7 @@ async def test_a_new_version_takes_over_and_the_old_one_is_freed(toy: Path, open
     assert opener.engines[1]() is None
 
 
-async def test_a_bad_version_changes_nothing_and_says_why(toy: Path, opener: Opener) -> None:
+async def test_a_bad_version_is_reported_and_the_older_one_keeps_serving(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     spoil(copy_version(toy, 2))
     opener.bad = {3}
@@ -57,7 +57,7 @@ async def test_a_bad_version_changes_nothing_and_says_why(toy: Path, opener: Ope
     assert opener.opened.count(("toy", 3)) == 1
 
 
-async def test_a_half_copied_version_is_served_once_it_is_whole(toy: Path, opener: Opener) -> None:
+async def test_a_version_is_not_served_until_it_is_copied_completely(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     whole = copy_version(toy, 2)
     weights, graph = (whole / "graph.bin").read_bytes(), (whole / "graph.xml").read_bytes()
@@ -72,7 +72,7 @@ async def test_a_half_copied_version_is_served_once_it_is_whole(toy: Path, opene
     assert await find_stable(repository) == 2
 
 
-async def test_a_folder_that_changes_is_watched_until_it_holds_still(toy: Path, opener: Opener) -> None:
+async def test_a_changing_folder_is_opened_only_after_it_stops_changing(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     new = copy_version(toy, 2)
     await repository._watch.scan()
@@ -85,7 +85,7 @@ async def test_a_folder_that_changes_is_watched_until_it_holds_still(toy: Path, 
     assert len(opener.opened) == 2
 
 
-async def test_a_model_that_comes_later_is_found_by_the_watch(toy: Path, opener: Opener) -> None:
+async def test_a_model_added_later_is_found_by_the_watch(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     publish(toy.parents[1], name="other")
     async with repository.watch(0.01), asyncio.timeout(5):
@@ -94,7 +94,7 @@ async def test_a_model_that_comes_later_is_found_by_the_watch(toy: Path, opener:
     assert (await repository.find("other")).manifest.name == "other"
 
 
-async def test_a_deleted_version_goes_when_another_can_take_over(toy: Path, opener: Opener) -> None:
+async def test_a_deleted_version_is_removed_when_a_different_one_can_replace_it(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     repository = load(toy.parents[1], opener)
     shutil.rmtree(toy.parent / "2")
@@ -104,7 +104,7 @@ async def test_a_deleted_version_goes_when_another_can_take_over(toy: Path, open
     assert list_states(repository) == {1: "ready"}
 
 
-async def test_the_last_version_goes_on_when_its_folder_is_deleted(toy: Path, opener: Opener) -> None:
+async def test_the_last_version_keeps_serving_when_its_folder_is_deleted(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     shutil.rmtree(toy.parent)
     await repository.refresh()
@@ -116,7 +116,7 @@ async def test_the_last_version_goes_on_when_its_folder_is_deleted(toy: Path, op
     assert await find_stable(repository) == 3
 
 
-async def test_a_pin_holds_newer_versions_off(toy: Path, opener: Opener) -> None:
+async def test_a_pinned_version_is_served_instead_of_newer_ones(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("pin = 1")
     repository = load(toy.parents[1], opener)
@@ -127,7 +127,7 @@ async def test_a_pin_holds_newer_versions_off(toy: Path, opener: Opener) -> None
     assert await find_stable(repository) == 2
 
 
-async def test_a_bad_pin_never_lets_anything_newer_in(toy: Path, opener: Opener) -> None:
+async def test_a_pin_to_a_bad_version_serves_an_older_one_and_never_a_newer_one(toy: Path, opener: Opener) -> None:
     for version in (2, 3):
         copy_version(toy, version)
     spoil(toy.parent / "2")
@@ -137,7 +137,7 @@ async def test_a_bad_pin_never_lets_anything_newer_in(toy: Path, opener: Opener)
     assert "toy/2" in repository.list_models()[0].trouble
 
 
-async def test_a_pin_to_a_bad_version_is_taken_back(toy: Path, opener: Opener) -> None:
+async def test_pinning_a_bad_or_missing_version_changes_nothing(toy: Path, opener: Opener) -> None:
     for version in (2, 3):
         copy_version(toy, version)
     repository = load(toy.parents[1], opener)
@@ -150,7 +150,7 @@ async def test_a_pin_to_a_bad_version_is_taken_back(toy: Path, opener: Opener) -
     assert not (toy.parent / "serving.toml").exists()
 
 
-async def test_rolling_back_takes_the_next_good_one_and_stays_there(toy: Path, opener: Opener) -> None:
+async def test_a_rollback_skips_bad_versions_and_ignores_newer_ones_afterwards(toy: Path, opener: Opener) -> None:
     for version in (2, 3):
         copy_version(toy, version)
     repository = load(toy.parents[1], opener)
@@ -164,7 +164,7 @@ async def test_rolling_back_takes_the_next_good_one_and_stays_there(toy: Path, o
         await repository.roll_back("toy")
 
 
-async def test_the_canary_has_its_share_in_every_stretch(toy: Path, opener: Opener) -> None:
+async def test_the_canary_gets_its_share_in_any_series_of_requests(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("[canary]\nversion = 2\nshare = 0.2")
     repository = load(toy.parents[1], opener)
@@ -176,7 +176,7 @@ async def test_the_canary_has_its_share_in_every_stretch(toy: Path, opener: Open
     assert (await repository.find(label="stable")).manifest.version == 1
 
 
-async def test_a_canary_that_fails_leaves_all_to_stable(toy: Path, opener: Opener) -> None:
+async def test_all_requests_go_to_stable_if_the_canary_fails_to_open(toy: Path, opener: Opener) -> None:
     spoil(copy_version(toy, 2))
     (toy.parent / "serving.toml").write_text("[canary]\nversion = 2\nshare = 1.0")
     repository = load(toy.parents[1], opener)
@@ -185,7 +185,7 @@ async def test_a_canary_that_fails_leaves_all_to_stable(toy: Path, opener: Opene
         await repository.find(label="canary")
 
 
-async def test_labels_of_ones_own_lead_to_their_versions(toy: Path, opener: Opener) -> None:
+async def test_a_label_chosen_in_the_policy_leads_to_its_version(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("[labels]\nold = 1")
     repository = load(toy.parents[1], opener)
@@ -195,21 +195,21 @@ async def test_labels_of_ones_own_lead_to_their_versions(toy: Path, opener: Open
     assert repository.list_models()[0].versions[1].labels == ["old"]
 
 
-async def test_an_unloaded_model_takes_no_memory_and_comes_back(toy: Path, opener: Opener) -> None:
+async def test_an_unloaded_model_frees_its_engine_and_can_be_loaded_again(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     (toy.parent / "serving.toml").write_text("enabled = false")
     await repository.refresh()
     gc.collect()
     assert opener.engines[1]() is None
-    for asked in ({}, {"version": 1}, {"label": "latest"}):
+    for selection in ({}, {"version": 1}, {"label": "latest"}):
         with pytest.raises(ModelError, match="unloaded"):
-            await repository.find(**asked)
+            await repository.find(**selection)
     (toy.parent / "serving.toml").unlink()
     await repository.refresh()
     assert await find_stable(repository) == 1
 
 
-async def test_a_broken_policy_leaves_the_last_one(toy: Path, opener: Opener) -> None:
+async def test_an_invalid_policy_is_reported_and_the_last_valid_one_is_kept(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("pin = 1")
     repository = load(toy.parents[1], opener)
@@ -219,20 +219,20 @@ async def test_a_broken_policy_leaves_the_last_one(toy: Path, opener: Opener) ->
     assert "serving.toml" in repository.list_models()[0].trouble
 
 
-async def test_changes_that_race_open_a_version_once(toy: Path, opener: Opener) -> None:
+async def test_concurrent_changes_open_a_version_once(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     copy_version(toy, 2)
     opener.gate.clear()
     changes = [asyncio.create_task(repository.refresh()) for _ in range(3)]
-    asking = asyncio.create_task(repository.find("toy", 2))
+    request = asyncio.create_task(repository.find("toy", 2))
     await asyncio.sleep(0)
     opener.gate.set()
     await asyncio.gather(*changes)
-    assert (await asking).manifest.version == 2
+    assert (await request).manifest.version == 2
     assert opener.opened == [("toy", 1), ("toy", 2)]
 
 
-async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opener: Opener) -> None:
+async def test_a_version_opened_by_a_refresh_while_the_server_closes_is_closed(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     copy_version(toy, 2)
     opener.gate.clear()
@@ -250,20 +250,20 @@ async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opene
         await served.batcher.infer(None)
 
 
-async def test_what_is_opened_on_demand_while_the_server_closes_is_closed(toy: Path, opener: Opener) -> None:
+async def test_a_version_opened_on_demand_while_the_server_closes_is_closed(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     repository = load(toy.parents[1], opener)
     opener.gate.clear()
-    asking = asyncio.create_task(repository.find("toy", 1))
+    request = asyncio.create_task(repository.find("toy", 1))
     while len(opener.opened) < 2:  # noqa: ASYNC110 - the condition becomes true in a thread
         await asyncio.sleep(0.001)
     repository.close()
     opener.gate.set()
     with pytest.raises(EngineError, match="closed"):
-        (await asking).engine.infer(None)
+        (await request).engine.infer(None)
 
 
-async def test_a_version_whose_folder_has_just_come_is_opened_on_demand(toy: Path, opener: Opener) -> None:
+async def test_a_version_that_was_just_published_is_opened_on_demand(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     copy_version(toy, 2)
     assert (await repository.find("toy", 2)).manifest.version == 2
@@ -271,7 +271,7 @@ async def test_a_version_whose_folder_has_just_come_is_opened_on_demand(toy: Pat
         await repository.find("toy", 3)
 
 
-async def test_what_failed_is_tried_again_on_demand(toy: Path, opener: Opener) -> None:
+async def test_a_reload_retries_a_version_that_failed_to_open(toy: Path, opener: Opener) -> None:
     copy_version(toy, 2)
     opener.bad = {2}
     repository = load(toy.parents[1], opener)
@@ -284,7 +284,7 @@ async def test_what_failed_is_tried_again_on_demand(toy: Path, opener: Opener) -
         await repository.reload("nobody")
 
 
-async def test_the_log_says_what_was_opened_refused_and_replaced(
+async def test_opened_rejected_and_replaced_versions_are_logged(
     toy: Path, opener: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "danmatte.models")
@@ -301,21 +301,21 @@ async def test_the_log_says_what_was_opened_refused_and_replaced(
 
 
 async def test_a_scan_that_fails_does_not_end_the_watch(toy: Path, opener: Opener) -> None:
-    looks: list[int] = []
+    scans: list[int] = []
 
     class Shaky(Watch):
         async def scan(self) -> None:
-            looks.append(1)
-            if len(looks) == 1:
+            scans.append(1)
+            if len(scans) == 1:
                 raise RuntimeError("can't start new thread")
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
         await Shaky(toy.parents[1], load(toy.parents[1], opener).refresh).run(0)
-    assert len(looks) == 2
+    assert len(scans) == 2
 
 
-async def test_a_model_that_goes_while_all_are_listed_does_no_harm(
+async def test_a_model_removed_during_a_listing_causes_no_error(
     toy: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(toy.parents[1], name="aside", version=1)
@@ -330,7 +330,7 @@ async def test_a_model_that_goes_while_all_are_listed_does_no_harm(
     assert [model.name for model in repository.list_models()] == ["aside", "toy"]
 
 
-async def test_a_model_that_goes_while_its_policy_changes_is_unknown(toy: Path, opener: Opener) -> None:
+async def test_changing_the_policy_of_a_removed_model_reports_an_unknown_model(toy: Path, opener: Opener) -> None:
     spoil(toy)  # so that the model has no open version
     publish(toy.parent.parent, name="other")
     repository = load(toy.parent.parent, opener)
@@ -340,7 +340,7 @@ async def test_a_model_that_goes_while_its_policy_changes_is_unknown(toy: Path, 
     assert [model.name for model in repository.list_models()] == ["other"]
 
 
-async def test_whatever_an_opening_fails_of_is_a_fault_and_not_tried_again(toy: Path) -> None:
+async def test_any_error_while_opening_marks_the_version_failed_without_a_retry(toy: Path) -> None:
     tried = []
 
     def opened(found: Artifact) -> FakeEngine:

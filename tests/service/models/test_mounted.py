@@ -16,14 +16,14 @@ from danmatte.settings import Settings
 from tests.service.serving import program
 
 
-def test_a_folder_of_models_stays_as_it_is(models: Path) -> None:
+def test_settings_for_a_folder_of_models_are_unchanged(models: Path) -> None:
     settings = Settings(models=str(models))
     with open_mounted(settings) as found:
         assert found is settings
 
 
 @pytest.mark.parametrize("name", ["matte", "", "toy"])
-def test_a_version_by_itself_is_served_under_the_name_that_is_given(models: Path, name: str) -> None:
+def test_a_single_version_is_served_under_the_given_name(models: Path, name: str) -> None:
     with open_mounted(Settings(models=str(models / "toy/2"), model=name)) as found:
         root = Path(found.models)
         assert artifact.list_models(root) == [name or "toy"]
@@ -34,7 +34,7 @@ def test_a_version_by_itself_is_served_under_the_name_that_is_given(models: Path
     assert not root.exists()
 
 
-def test_a_folder_of_versions_keeps_them_all_and_their_policy(models: Path, tmp_path: Path) -> None:
+def test_a_folder_of_versions_keeps_all_versions_and_their_policy(models: Path, tmp_path: Path) -> None:
     mounted = tmp_path / "mnt"
     shutil.copytree(models / "toy", mounted)
     (mounted / policy.FILE).write_text("pin = 1\n")
@@ -45,7 +45,7 @@ def test_a_folder_of_versions_keeps_them_all_and_their_policy(models: Path, tmp_
         assert policy.read_policy(root, "matte").pin == 1
 
 
-def test_what_is_wrong_with_a_mounted_version_is_told_with_its_own_place(models: Path, tmp_path: Path) -> None:
+def test_a_fault_in_a_mounted_version_is_reported_with_its_original_path(models: Path, tmp_path: Path) -> None:
     mounted = tmp_path / "mnt"
     shutil.copytree(models / "toy/1", mounted)
     (mounted / artifact.MANIFEST).write_text("{}")
@@ -53,7 +53,7 @@ def test_what_is_wrong_with_a_mounted_version_is_told_with_its_own_place(models:
         pass
 
 
-def test_a_name_that_no_model_may_have_is_refused(models: Path) -> None:
+def test_an_invalid_model_name_is_rejected(models: Path) -> None:
     with (
         pytest.raises(SettingsError, match="model: expected a model's name"),
         open_mounted(Settings(models=str(models / "toy/2"), model="../up")),
@@ -62,14 +62,14 @@ def test_a_name_that_no_model_may_have_is_refused(models: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["toy", "toy/2"])
-def test_the_server_answers_under_that_name(models: Path, place: str) -> None:
+def test_the_server_serves_a_mounted_model_under_the_given_name(models: Path, place: str) -> None:
     with program(models / place, "--model", "matte") as (_, url):
-        with urllib.request.urlopen(f"{url}/v2/models/matte", timeout=30) as answer:
-            assert json.load(answer)["name"] == "matte"
-        with urllib.request.urlopen(f"{url}/v2/models/matte/ready", timeout=30) as answer:
-            assert answer.status == 200
+        with urllib.request.urlopen(f"{url}/v2/models/matte", timeout=30) as response:
+            assert json.load(response)["name"] == "matte"
+        with urllib.request.urlopen(f"{url}/v2/models/matte/ready", timeout=30) as response:
+            assert response.status == 200
 
 
-def test_check_config_looks_into_it(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_config_checks_a_mounted_version(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check-config", "--models", str(models / "toy/2"), "--model", "matte"]) == 0
     assert "# matte/2: good" in capsys.readouterr().out

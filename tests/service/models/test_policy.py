@@ -19,34 +19,34 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def test_without_a_file_the_newest_is_served(home: Path) -> None:
+def test_without_a_policy_file_the_newest_version_comes_first(home: Path) -> None:
     assert read_policy(home.parent, "toy") == Policy()
     assert Policy().order([2, 10, 9]) == [10, 9, 2]
 
 
-def test_nothing_newer_than_the_pin_is_served_unasked() -> None:
+def test_versions_newer_than_the_pin_are_left_out() -> None:
     assert Policy(pin=9).order([2, 10, 9]) == [9, 2]
 
 
-def test_a_version_on_trial_is_not_stable_too() -> None:
+def test_the_canary_is_not_a_candidate_for_stable() -> None:
     assert Policy(canary=Canary(10, 0.1)).order([2, 10, 9]) == [9, 2]
 
 
-def test_what_was_written_is_read(home: Path) -> None:
+def test_a_written_policy_is_read_back_unchanged(home: Path) -> None:
     policy = Policy(enabled=False, pin=3, canary=Canary(4, 0.05), labels={"old": 2, "a-b_c": 1})
     write_policy(home.parent, "toy", policy)
     assert read_policy(home.parent, "toy") == policy
     assert [path.name for path in home.iterdir()] == ["serving.toml"]
 
 
-def test_the_default_needs_no_file(home: Path) -> None:
+def test_writing_the_default_policy_removes_the_file(home: Path) -> None:
     write_policy(home.parent, "toy", Policy(pin=1))
     write_policy(home.parent, "toy", Policy())
     assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("pinned = 1", "pinned"),
         ("pin = 0", "pin"),
@@ -60,20 +60,20 @@ def test_the_default_needs_no_file(home: Path) -> None:
         ("pin = ", "TOML"),
     ],
 )
-def test_the_impossible_is_refused_with_the_file_and_the_place(home: Path, text: str, says: str) -> None:
+def test_an_invalid_policy_is_rejected_with_its_file_and_key(home: Path, text: str, expected: str) -> None:
     (home / "serving.toml").write_text(text)
     with pytest.raises(PolicyError, match=r"serving\.toml") as refused:
         read_policy(home.parent, "toy")
-    assert says in str(refused.value)
+    assert expected in str(refused.value)
 
 
-def test_a_link_is_no_policy(home: Path) -> None:
+def test_a_link_to_a_device_is_rejected(home: Path) -> None:
     (home / "serving.toml").symlink_to("/dev/zero")
     with pytest.raises(PolicyError, match=r"serving\.toml"):
         read_policy(home.parent, "toy")
 
 
-def test_a_full_disk_leaves_the_policy_as_it_was_and_nothing_else(home: Path) -> None:
+def test_a_full_disk_keeps_the_policy_and_leaves_no_partial_file(home: Path) -> None:
     write_policy(home.parent, "toy", Policy(pin=3))
     for _ in range(3):
         with pytest.raises(PolicyError, match="can't be written here"), room(0):
@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_policy_as_it_was_and_nothing_else(home: Path) ->
     assert [file.name for file in home.iterdir()] == ["serving.toml"]
 
 
-def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
+def test_a_policy_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="can't be written"):
         write_policy(tmp_path / "nowhere", "toy", Policy(pin=1))
 
@@ -105,7 +105,7 @@ def pinned(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("broken", ["pin = 'x'", "pin = ", "pinn = 1", "\xff"])
-def test_a_broken_policy_at_a_start_releases_no_pin(pinned: Path, broken: str) -> None:
+def test_an_invalid_policy_at_startup_keeps_the_last_pin(pinned: Path, broken: str) -> None:
     (pinned / "toy" / "serving.toml").write_text(broken, encoding="latin-1")
     repository = serve(pinned)
     (model,) = repository.list_models()
@@ -113,7 +113,7 @@ def test_a_broken_policy_at_a_start_releases_no_pin(pinned: Path, broken: str) -
     assert "the last good policy is followed" in model.trouble
 
 
-def test_a_broken_policy_that_was_never_good_serves_nothing(tmp_path: Path) -> None:
+def test_a_model_that_never_had_a_valid_policy_is_not_served(tmp_path: Path) -> None:
     publish(tmp_path, name="other")
     publish(tmp_path)
     (tmp_path / "toy" / "serving.toml").write_text("pin = 'x'")
@@ -126,7 +126,7 @@ def test_a_broken_policy_that_was_never_good_serves_nothing(tmp_path: Path) -> N
         serve(tmp_path)
 
 
-async def test_a_policy_that_cannot_be_read_is_replaced_only_as_a_whole(tmp_path: Path) -> None:
+async def test_an_invalid_policy_can_be_replaced_but_not_changed_in_part(tmp_path: Path) -> None:
     publish(tmp_path, name="other")
     publish(tmp_path)
     file = tmp_path / "toy" / "serving.toml"
@@ -141,7 +141,7 @@ async def test_a_policy_that_cannot_be_read_is_replaced_only_as_a_whole(tmp_path
 
 
 @pytest.mark.parametrize("text", ["# why: the new one paints hats\npin = 1\n", "pin = = 1\n"], ids=["good", "broken"])
-async def test_a_change_that_cannot_be_served_leaves_every_word_of_the_file(tmp_path: Path, text: str) -> None:
+async def test_a_rejected_change_leaves_the_policy_file_unchanged(tmp_path: Path, text: str) -> None:
     publish(tmp_path, version=1)
     publish(tmp_path, version=2)
     publish(tmp_path, version=1, name="other")
@@ -158,21 +158,21 @@ async def test_a_change_that_cannot_be_served_leaves_every_word_of_the_file(tmp_
     assert (remembered.read_text() if remembered.exists() else None) == known
 
 
-def test_what_is_remembered_goes_with_the_file(pinned: Path) -> None:
+def test_the_stored_copy_of_a_policy_is_removed_with_its_file(pinned: Path) -> None:
     assert (pinned / "toy" / ".serving.toml.last").read_text() == "pin = 1"
     (pinned / "toy" / "serving.toml").unlink()
     serve(pinned)
     assert not (pinned / "toy" / ".serving.toml.last").exists()
 
 
-def test_a_check_remembers_nothing(tmp_path: Path) -> None:
+def test_a_check_stores_no_copy_of_the_policy(tmp_path: Path) -> None:
     publish(tmp_path)
     (tmp_path / "toy" / "serving.toml").write_text("pin = 1")
     serve(tmp_path, policies=PolicyFolder(tmp_path, remembers=False))
     assert not (tmp_path / "toy" / ".serving.toml.last").exists()
 
 
-async def test_policies_may_be_in_another_folder_that_can_be_written(tmp_path: Path) -> None:
+async def test_policies_can_be_in_a_separate_writable_folder(tmp_path: Path) -> None:
     models, policies = tmp_path / "models", tmp_path / "policies"
     publish(models, version=1)
     publish(models, version=2)

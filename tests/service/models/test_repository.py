@@ -43,35 +43,35 @@ async def test_a_bad_version_leaves_the_older_one_serving(tmp_path: Path, opener
         await repository.find("toy", 2)
 
 
-async def test_an_engine_that_refuses_is_a_bad_version(tmp_path: Path) -> None:
+async def test_the_older_version_serves_if_the_newer_ones_engine_fails(tmp_path: Path) -> None:
     publish(tmp_path, version=1)
     publish(tmp_path, version=2)
 
-    def picky(found: Artifact) -> FakeEngine:
+    def open_engine(found: Artifact) -> FakeEngine:
         if found.manifest.version == 2:
             raise ModelError("no such device")
         return FakeEngine(found.manifest)
 
-    repository = Repository(tmp_path, picky)
+    repository = Repository(tmp_path, open_engine)
     repository.load()
     assert (await repository.find()).manifest.version == 1
 
 
-async def test_all_who_wait_for_a_version_get_one_opening(tmp_path: Path, opener: Opener) -> None:
+async def test_concurrent_callers_share_one_opening_despite_a_cancelled_caller(tmp_path: Path, opener: Opener) -> None:
     for version in (1, 2):
         publish(tmp_path, version=version)
     repository = Repository(tmp_path, opener)
     repository.load()
-    leaving = asyncio.create_task(repository.find("toy", 1))
+    cancelled = asyncio.create_task(repository.find("toy", 1))
     await asyncio.sleep(0)
-    staying = [asyncio.create_task(repository.find("toy", 1)) for _ in range(3)]
+    waiting = [asyncio.create_task(repository.find("toy", 1)) for _ in range(3)]
     await asyncio.sleep(0)
-    leaving.cancel()
-    assert len({id(served) for served in await asyncio.gather(*staying)}) == 1
+    cancelled.cancel()
+    assert len({id(served) for served in await asyncio.gather(*waiting)}) == 1
     assert opener.opened == [("toy", 2), ("toy", 1)]
 
 
-async def test_spares_are_few_and_the_least_used_goes(tmp_path: Path, opener: Opener) -> None:
+async def test_the_least_recently_used_version_is_evicted(tmp_path: Path, opener: Opener) -> None:
     for version in (1, 2, 3, 4):
         publish(tmp_path, version=version)
     repository = Repository(tmp_path, opener, spares=2)
@@ -81,7 +81,7 @@ async def test_spares_are_few_and_the_least_used_goes(tmp_path: Path, opener: Op
     assert [version for _, version in opener.opened] == [4, 1, 2, 3, 2]
 
 
-async def test_what_failed_is_not_tried_again(tmp_path: Path, opener: Opener) -> None:
+async def test_a_version_that_failed_is_not_opened_again(tmp_path: Path, opener: Opener) -> None:
     spoil(publish(tmp_path, version=1))
     publish(tmp_path, version=2)
     repository = Repository(tmp_path, opener)
@@ -92,7 +92,7 @@ async def test_what_failed_is_not_tried_again(tmp_path: Path, opener: Opener) ->
         (tmp_path / "toy/1/graph.xml").unlink(missing_ok=True)
 
 
-async def test_the_unknown_is_refused_by_name(tmp_path: Path, opener: Opener) -> None:
+async def test_an_unknown_model_or_version_is_reported_by_name(tmp_path: Path, opener: Opener) -> None:
     publish(tmp_path)
     repository = Repository(tmp_path, opener)
     repository.load()
@@ -102,7 +102,7 @@ async def test_the_unknown_is_refused_by_name(tmp_path: Path, opener: Opener) ->
         await repository.find("toy", 7)
 
 
-async def test_a_model_without_a_good_version_says_why(tmp_path: Path, opener: Opener) -> None:
+async def test_a_model_without_a_good_version_is_reported_with_the_reason(tmp_path: Path, opener: Opener) -> None:
     publish(tmp_path, name="good")
     spoil(publish(tmp_path, name="bad"))
     repository = Repository(tmp_path, opener)
@@ -112,14 +112,14 @@ async def test_a_model_without_a_good_version_says_why(tmp_path: Path, opener: O
         await repository.find("bad")
 
 
-def test_a_folder_without_models_cannot_be_served(tmp_path: Path, opener: Opener) -> None:
+def test_a_folder_without_models_is_rejected(tmp_path: Path, opener: Opener) -> None:
     with pytest.raises(SettingsError, match="expected <name>/<version>"):
         Repository(tmp_path, opener).load()
     with pytest.raises(SettingsError, match="expected <name>/<version>"):
         Repository(tmp_path / "nowhere", opener).load()
 
 
-def test_only_bad_versions_cannot_be_served(tmp_path: Path, opener: Opener) -> None:
+def test_a_model_with_only_bad_versions_is_rejected(tmp_path: Path, opener: Opener) -> None:
     spoil(publish(tmp_path))
     with pytest.raises(SettingsError, match=r"toy/1: .*graph\.xml"):
         Repository(tmp_path, opener).load()
@@ -147,12 +147,12 @@ async def test_the_only_model_that_makes_masks_is_the_default_one(tmp_path: Path
         Repository(tmp_path, opener).load()
 
 
-async def test_a_model_without_masks_is_the_default_one_where_it_is_alone(tmp_path: Path, opener: Opener) -> None:
+async def test_a_model_without_masks_is_the_default_if_it_is_the_only_model(tmp_path: Path, opener: Opener) -> None:
     publish_meaning(tmp_path, "score", name="judge")
     assert Repository(tmp_path, opener).load().manifest.name == "judge"
 
 
-async def test_a_version_published_later_can_be_asked_for(tmp_path: Path, opener: Opener) -> None:
+async def test_a_version_published_later_can_be_requested(tmp_path: Path, opener: Opener) -> None:
     publish(tmp_path, version=1)
     repository = Repository(tmp_path, opener)
     repository.load()

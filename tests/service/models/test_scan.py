@@ -27,7 +27,7 @@ def test_a_scan_finds_models_and_versions_newest_first(toy: Path) -> None:
     assert {name: list(model.versions) for name, model in found.items()} == {"other": [1], "toy": [10, 9, 1]}
 
 
-def test_what_is_not_there_is_empty_and_no_error(tmp_path: Path) -> None:
+def test_a_missing_folder_gives_an_empty_scan(tmp_path: Path) -> None:
     assert scan_models(tmp_path / "nowhere") == {}
     assert scan_model(tmp_path, "toy").versions == NOTHING.versions
 
@@ -44,7 +44,7 @@ def test_a_change_of_any_file_changes_the_stamp(toy: Path, file: str) -> None:
     assert scan_model(toy.parents[1], "toy") not in (before, touched)
 
 
-def test_a_new_policy_is_a_change_and_no_version_is_touched(toy: Path) -> None:
+def test_a_new_policy_changes_only_the_stamp_of_the_policy(toy: Path) -> None:
     before = scan_model(toy.parents[1], "toy")
     (toy.parent / "serving.toml").write_text("pin = 1")
     after = scan_model(toy.parents[1], "toy")
@@ -52,7 +52,7 @@ def test_a_new_policy_is_a_change_and_no_version_is_touched(toy: Path) -> None:
     assert after.policy != before.policy
 
 
-async def test_the_watch_refreshes_what_came_changed_or_went_once_it_holds_still(toy: Path) -> None:
+async def test_the_watch_refreshes_changed_models_once_they_stop_changing(toy: Path) -> None:
     root, refreshed = toy.parents[1], list[str]()
 
     async def refresh(name: str) -> None:
@@ -78,7 +78,7 @@ async def test_the_watch_refreshes_what_came_changed_or_went_once_it_holds_still
     assert refreshed == ["new", "toy", "new"]
 
 
-async def test_a_model_that_cannot_be_refreshed_does_not_keep_back_the_others(
+async def test_a_model_that_fails_to_refresh_does_not_block_the_others(
     toy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     refreshed = list[str]()

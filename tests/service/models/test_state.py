@@ -65,7 +65,7 @@ def test_the_newest_good_version_is_stable_and_the_bad_one_is_remembered(disk: D
     assert again.stable is model.stable
 
 
-def test_a_bad_version_is_tried_again_when_its_files_change(disk: Disk) -> None:
+def test_a_bad_version_is_retried_when_its_files_change(disk: Disk) -> None:
     disk.bad = {4}
     model = disk.renew(ModelState("toy"))
     disk.bad = set()
@@ -74,7 +74,7 @@ def test_a_bad_version_is_tried_again_when_its_files_change(disk: Disk) -> None:
     assert (number(model.stable), model.faults) == (4, {})
 
 
-def test_what_has_gone_from_the_disk_goes_on_until_another_takes_over(disk: Disk) -> None:
+def test_a_deleted_version_serves_until_a_different_one_replaces_it(disk: Disk) -> None:
     model = disk.renew(ModelState("toy"), FoundModel({4: STAMPS[4]}))
     gone = disk.renew(model, FoundModel())
     assert number(gone.stable) == 4
@@ -82,7 +82,7 @@ def test_what_has_gone_from_the_disk_goes_on_until_another_takes_over(disk: Disk
     assert number(disk.renew(gone, FoundModel({3: STAMPS[3]})).stable) == 3
 
 
-def test_a_pin_to_a_missing_version_keeps_what_serves(disk: Disk) -> None:
+def test_a_pin_to_a_missing_version_keeps_the_current_version(disk: Disk) -> None:
     model = disk.renew(ModelState("toy"))
     pinned = disk.renew(model, policy=Policy(pin=7))
     assert number(pinned.stable) == 4
@@ -90,7 +90,7 @@ def test_a_pin_to_a_missing_version_keeps_what_serves(disk: Disk) -> None:
     assert pinned.explain_unmet() == "toy/7: there is no such version"
 
 
-def test_at_the_start_a_bad_pin_gives_way_downwards_only(disk: Disk) -> None:
+def test_a_bad_pin_at_startup_falls_back_to_an_older_version(disk: Disk) -> None:
     disk.bad = {3}
     model = disk.renew(ModelState("toy"), policy=Policy(pin=3))
     assert number(model.stable) == 2
@@ -98,7 +98,7 @@ def test_at_the_start_a_bad_pin_gives_way_downwards_only(disk: Disk) -> None:
     assert model.explain_unmet() == "toy/3: 3 is broken"
 
 
-def test_a_disabled_model_has_nothing_open(disk: Disk) -> None:
+def test_a_disabled_model_has_no_open_version(disk: Disk) -> None:
     model = disk.renew(disk.renew(ModelState("toy")), policy=Policy(enabled=False))
     assert (model.open, model.explain_unmet()) == ([], "")
     assert not model.may_stay_open(4)
@@ -118,7 +118,7 @@ def test_labels_lead_to_versions_and_back(disk: Disk) -> None:
         model.resolve_label("stabel")
 
 
-def test_older_versions_are_those_that_a_rollback_may_try(disk: Disk) -> None:
+def test_versions_older_than_stable_are_candidates_for_a_rollback(disk: Disk) -> None:
     disk.bad = {2}
     model = disk.renew(ModelState("toy"), policy=Policy(pin=3))
     assert model.list_older() == [2, 1]
@@ -128,7 +128,7 @@ def test_older_versions_are_those_that_a_rollback_may_try(disk: Disk) -> None:
     assert model.stable_is_oldest
 
 
-def test_a_rollback_passes_over_what_is_known_to_be_bad(disk: Disk) -> None:
+def test_a_rollback_skips_versions_known_to_be_bad(disk: Disk) -> None:
     model = disk.renew(ModelState("toy"), policy=Policy(pin=3))
     disk.bad = {2}
     model = disk.renew(model, policy=Policy(pin=2))
@@ -137,14 +137,14 @@ def test_a_rollback_passes_over_what_is_known_to_be_bad(disk: Disk) -> None:
 
 
 @given(share=some.floats(0, 1), start=some.integers(0, 300))
-def test_every_hundred_requests_have_the_canarys_share(share: float, start: int) -> None:
+def test_any_hundred_requests_in_a_row_include_the_canarys_share(share: float, start: int) -> None:
     stable, canary = serve(1), serve(2)
     model = ModelState("toy", policy=Policy(canary=Canary(2, share)), stable=stable, canary=canary)
     drawn = [model.draw() for _ in range(start + 100)][start:]
     assert abs(sum(served is canary for served in drawn) - 100 * share) <= 3
 
 
-def test_a_listing_says_of_each_version_what_it_is(disk: Disk) -> None:
+def test_a_listing_describes_the_state_of_each_version(disk: Disk) -> None:
     disk.bad = {4}
     model, spares = disk.renew(ModelState("toy")), VersionLru(1)
     spares.add(("toy", 1), serve(1))

@@ -26,7 +26,7 @@ def models(judging_models: Path) -> Path:
 
 
 def pan(count: int, *, seed: int = 1, light: float = 1.0) -> list[np.ndarray]:
-    """Write a video of a camera that pans over a scene."""
+    """Return pictures of a camera that pans over a scene."""
     scene = (draw_scene(HEIGHT, WIDTH + 4 * count, seed) * light).astype(np.uint8)
     return [np.ascontiguousarray(scene[:, 4 * at : 4 * at + WIDTH]) for at in range(count)]
 
@@ -54,7 +54,7 @@ def test_a_video_gets_a_verdict_with_its_shots_and_samples(
     assert f"{video}: {found['grade']}, {int(found['score'])} of 100 (camera, 2 shots" in err
 
 
-def test_a_frozen_second_is_told_and_takes_from_the_score(models: Path, tmp_path: Path) -> None:
+def test_a_frozen_second_is_reported_and_lowers_the_score(models: Path, tmp_path: Path) -> None:
     pictures = pan(75)
     judge = Judge(open_version(models, "quality"))
     whole = assess_video(write(tmp_path / "whole.mp4", pictures), AssessOptions(), judge)
@@ -65,7 +65,7 @@ def test_a_frozen_second_is_told_and_takes_from_the_score(models: Path, tmp_path
     assert frozen.score < whole.score - 15
 
 
-def test_what_is_black_has_no_score_and_is_told(models: Path, tmp_path: Path) -> None:
+def test_black_frames_are_reported_and_get_no_score(models: Path, tmp_path: Path) -> None:
     black = [np.full((HEIGHT, WIDTH), 0, np.uint8)] * 25
     judge = Judge(open_version(models, "quality"))
     found = assess_video(write(tmp_path / "fade.mp4", black + pan(75)), AssessOptions(), judge)
@@ -76,7 +76,7 @@ def test_what_is_black_has_no_score_and_is_told(models: Path, tmp_path: Path) ->
     assert (nothing.score, nothing.grade, nothing.parts) == (0, "E", None)
 
 
-def test_bars_are_told_and_not_judged(models: Path, tmp_path: Path) -> None:
+def test_letterbox_bars_are_reported_and_do_not_affect_the_score(models: Path, tmp_path: Path) -> None:
     pictures = [cv2.copyMakeBorder(each, 30, 30, 0, 0, cv2.BORDER_CONSTANT, value=0) for each in pan(50, light=0.6)]
     judge = Judge(open_version(models, "quality"))
     bare = assess_video(write(tmp_path / "bare.mp4", pan(50, light=0.6)), AssessOptions(), judge)
@@ -86,7 +86,7 @@ def test_bars_are_told_and_not_judged(models: Path, tmp_path: Path) -> None:
     assert found.score == pytest.approx(bare.score, abs=3)
 
 
-def test_bars_of_a_turned_video_are_not_judged(models: Path, tmp_path: Path) -> None:
+def test_letterbox_bars_of_a_rotated_video_do_not_affect_the_score(models: Path, tmp_path: Path) -> None:
     large = [cv2.resize(each, None, fx=2, fy=2) for each in pan(25, light=0.6)]
     upright = [cv2.copyMakeBorder(each, 200, 200, 0, 0, cv2.BORDER_CONSTANT, value=0) for each in large]
     turned = [np.ascontiguousarray(np.rot90(each, -1)) for each in upright]
@@ -98,7 +98,7 @@ def test_bars_of_a_turned_video_are_not_judged(models: Path, tmp_path: Path) -> 
     assert found.score == pytest.approx(expected.score, abs=3)
 
 
-def test_people_are_counted_where_a_model_finds_them(models: Path, tmp_path: Path) -> None:
+def test_the_share_of_people_is_measured_with_the_model_for_masks(models: Path, tmp_path: Path) -> None:
     judge, masks = Judge(open_version(models, "quality")), open_version(models)
     pictures = pan(50, light=0.3)
     for picture in pictures:
@@ -110,7 +110,9 @@ def test_people_are_counted_where_a_model_finds_them(models: Path, tmp_path: Pat
     assert assess_video(video, AssessOptions(), judge).people_share is None
 
 
-def test_the_exit_code_is_that_of_the_worst(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_is_that_of_the_worst_video(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "good.mp4", pan(25, light=1.0))
     dim = write(tmp_path / "dim.mp4", pan(25, light=0.35))
     assert assess(capsys, models, tmp_path)[0] == 0
@@ -125,7 +127,9 @@ def test_the_exit_code_is_that_of_the_worst(models: Path, tmp_path: Path, capsys
     assert assess(capsys, models, dim, "--min-grade", "E")[0] == 0
 
 
-def test_a_page_and_a_timeline_are_written(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_html_page_and_an_svg_timeline_are_written(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = write(tmp_path / "a <b>.mp4", pan(50))
     code, (found,), _ = assess(
         capsys, models, video, "--html", tmp_path / "out/page.html", "--svg", tmp_path / "out/line.svg"
@@ -139,7 +143,7 @@ def test_a_page_and_a_timeline_are_written(models: Path, tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "expected"),
     [
         (("--min-grade", "F"), "expected A, B, C, D, E, received 'F'"),
         (("--fps", "0"), "fps: expected more than 0"),
@@ -149,21 +153,23 @@ def test_a_page_and_a_timeline_are_written(models: Path, tmp_path: Path, capsys:
         (("--model", "toy"), "toy/1: expected one picture input and a score output"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_anything_is_decoded(
-    words: tuple[str, ...], says: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_option_is_reported_before_any_video_is_decoded(
+    words: tuple[str, ...], expected: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, found, err = assess(capsys, models, tmp_path / "none.mp4", *words)
     assert code != 0
     assert not found
-    assert says in err
+    assert expected in err
 
 
-def test_one_timeline_is_for_one_video(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_timeline_of_several_videos_is_rejected(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = assess(capsys, models, tmp_path / "a.mp4", tmp_path / "b.mp4", "--svg", tmp_path / "a.svg")
     assert code == 2
     assert "expected one video, received 2" in err
 
 
-def test_a_model_without_a_score_is_no_judge(models: Path) -> None:
+def test_a_model_without_a_score_output_is_rejected_as_judge(models: Path) -> None:
     with pytest.raises(ModelError, match="a score out"):
         Judge(open_version(models, "toy"))

@@ -15,7 +15,7 @@ def frame(top: int = 0, bottom: int = 0, left: int = 0, right: int = 0) -> np.nd
     return picture
 
 
-def test_black_is_what_shows_nothing() -> None:
+def test_a_frame_is_black_only_if_it_shows_nothing() -> None:
     assert is_black(np.full((90, 160), 16, np.uint8))
     night = np.full((90, 160), 18, np.uint8)
     cv2.circle(night, (80, 45), 20, 120, -1)
@@ -38,13 +38,13 @@ def test_bars_are_found_in_pairs(given: dict[str, int], expected: Bars) -> None:
     assert expected.any is bool(given and len(given) > 1)
 
 
-def test_bars_of_a_video_are_those_that_every_frame_has() -> None:
+def test_bars_of_a_video_are_the_common_bars_of_all_frames() -> None:
     found = [Bars(0.1, 0.1, 0.2, 0.2), Bars(0.1, 0.12, 0, 0)]
     assert join_bars(found) == Bars(0.1, 0.1, 0, 0)
     assert join_bars([]) == NO_BARS
 
 
-def test_exposure_falls_where_much_is_lost_or_nothing_stands_out() -> None:
+def test_the_exposure_score_falls_for_too_bright_too_dark_and_hazy_pictures() -> None:
     right = judge_exposure(draw_scene(90, 160))
     assert right > 90
     too_bright = np.clip(draw_scene(90, 160).astype(int) + 110, 0, 255).astype(np.uint8)

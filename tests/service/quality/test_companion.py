@@ -20,7 +20,7 @@ def track(capsys: pytest.CaptureFixture[str], models: Path, *words: object) -> t
     return code, json.loads(out), err
 
 
-def test_the_verdict_is_that_of_assessing_alone_with_the_tracks_people(
+def test_track_with_assess_gives_the_verdict_of_a_separate_assessment(
     judging_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video, out = write(tmp_path / "walk.mp4", walking(60)), tmp_path / "walk.mattes"
@@ -35,7 +35,7 @@ def test_the_verdict_is_that_of_assessing_alone_with_the_tracks_people(
     assert f"{video}: {verdict['grade']}, " in err
 
 
-def test_masks_of_something_else_are_no_people(judging_models: Path, tmp_path: Path) -> None:
+def test_people_are_not_counted_in_masks_of_other_regions(judging_models: Path, tmp_path: Path) -> None:
     path, out = write(tmp_path / "walk.mp4", walking(30)), tmp_path / "walk.mattes"
     assert cli.main(["track", str(path), "-o", str(out), "--models", str(judging_models)]) == 0
     judge = Judge.open(judging_models)
@@ -43,7 +43,7 @@ def test_masks_of_something_else_are_no_people(judging_models: Path, tmp_path: P
     assert Companion(judge, counts_people=False).conclude(path, out, whole=False).people_share is None
 
 
-def test_a_verdict_that_is_there_stays_and_one_that_is_missing_is_made(
+def test_an_existing_verdict_is_kept_and_a_missing_one_is_made(
     judging_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video, out = write(tmp_path / "walk.mp4", walking(30)), tmp_path / "walk.mattes"
@@ -59,7 +59,7 @@ def test_a_verdict_that_is_there_stays_and_one_that_is_missing_is_made(
     assert json.loads(verdict.read_text())["score"] == made["score"]
 
 
-def test_what_was_not_watched_from_its_start_is_decoded_again(judging_models: Path, tmp_path: Path) -> None:
+def test_a_video_observed_only_in_part_is_decoded_again(judging_models: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "walk.mp4", walking(50))
     out = tmp_path / "walk.mattes"
     assert cli.main(["track", str(path), "-o", str(out), "--models", str(judging_models)]) == 0
@@ -71,7 +71,7 @@ def test_what_was_not_watched_from_its_start_is_decoded_again(judging_models: Pa
     assert companion.conclude(path, out, whole=False).frames == 50
 
 
-def test_a_video_without_a_track_has_no_verdict(
+def test_a_video_that_cannot_be_tracked_gets_no_verdict(
     judging_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "none.mp4").write_bytes(b"none")

@@ -25,25 +25,27 @@ def look(picture: np.ndarray) -> Look:
         (draw_slide(), TYPING, "screen"),
     ],
 )
-def test_a_shot_is_what_it_looks_like_and_how_it_moves(picture: np.ndarray, movement: Movement, expected: Kind) -> None:
+def test_the_kind_of_a_shot_follows_its_look_and_movement(
+    picture: np.ndarray, movement: Movement, expected: Kind
+) -> None:
     assert choose_kind([look(picture)] * 3, movement, 4000) == expected
 
 
 @pytest.mark.parametrize("quality", [60, 25])
-def test_a_camera_stays_one_when_it_is_compressed(quality: int) -> None:
+def test_a_camera_shot_is_recognized_despite_compression(quality: int) -> None:
     assert choose_kind([look(compress(draw_scene(), quality))], MOVING, 4000) == "camera"
 
 
-def test_a_shot_that_stands_for_a_moment_is_not_called_a_still() -> None:
+def test_a_short_motionless_shot_is_not_classified_as_a_still() -> None:
     assert choose_kind([look(draw_scene())], STANDING, 800) == "camera"
 
 
-def test_one_strange_frame_does_not_decide() -> None:
+def test_one_unusual_frame_does_not_change_the_kind() -> None:
     looks = [look(draw_scene())] * 4 + [look(np.full((192, 192), 128, np.uint8))]
     assert choose_kind(looks, MOVING, 4000) == "camera"
 
 
-def test_a_picture_a_pixel_wide_has_a_look() -> None:
+def test_the_look_of_a_picture_one_pixel_wide_can_be_measured() -> None:
     """A film of 16x4000 is scaled down to a picture with one column or row."""
     column = np.arange(100, dtype=np.uint8)[:, np.newaxis]
     assert measure_look([column], column).flat == 0

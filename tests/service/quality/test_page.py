@@ -57,14 +57,14 @@ def draw_thumbnails(found: VideoQuality | FailedAssessment) -> dict[int, Pixels]
     return {shot.worst_ms: np.full((36, 64, 3), 20 + 10 * number, np.uint8) for number, shot in enumerate(found.shots)}
 
 
-def test_every_tag_is_closed_and_no_script_runs() -> None:
+def test_every_tag_is_closed_and_the_page_has_no_script() -> None:
     page = write(make_verdict(make_shot(0, 3000, 80), make_shot(3000, 9000, 30)), FailedAssessment("x.mp4", "no video"))
     assert not page.open
     assert "script" not in page.seen
     assert page.seen.count("section") == 2
 
 
-def test_names_and_reasons_stay_text() -> None:
+def test_markup_in_names_and_reasons_is_escaped() -> None:
     hostile = "<img src=x onerror=alert(1)>&.mp4"
     page = write(make_verdict(make_shot(0, 3000, 80), video=hostile), FailedAssessment(hostile, "<b>why</b>"))
     assert page.text.count(hostile) >= 2
@@ -72,7 +72,7 @@ def test_names_and_reasons_stay_text() -> None:
     assert all(src.startswith("data:image/jpeg;base64,") for src in page.pictures)
 
 
-def test_the_worst_shots_are_shown_and_the_worst_first() -> None:
+def test_the_worst_shots_are_shown_in_order_from_the_worst() -> None:
     shots = [make_shot(1000 * at, 1000 * at + 1000, float((37 * at) % 100)) for at in range(WORST_SHOTS + 4)]
     found = make_verdict(*shots, make_shot(20_000, 21_000, None))
     worst = list_worst(found)
@@ -81,7 +81,7 @@ def test_the_worst_shots_are_shown_and_the_worst_first() -> None:
     assert len(write(found).pictures) == WORST_SHOTS
 
 
-def test_a_picture_is_that_of_its_shot() -> None:
+def test_each_shot_is_shown_with_its_own_picture() -> None:
     from base64 import b64decode
 
     page = write(make_verdict(make_shot(0, 1000, 80), make_shot(1000, 2000, 30)))
@@ -89,7 +89,7 @@ def test_a_picture_is_that_of_its_shot() -> None:
     assert greys == pytest.approx([30, 20], abs=2)
 
 
-def test_what_is_all_black_is_said() -> None:
+def test_a_completely_black_video_is_reported() -> None:
     page = write(make_verdict(make_shot(0, 3000, None)))
     assert not page.pictures
     assert "all is black" in page.text
@@ -97,22 +97,24 @@ def test_what_is_all_black_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("time", "share", "scale", "says"),
+    ("time", "share", "scale", "expected"),
     [
         (0.2, 0.01, "wide", "people20 % of the time: wide, 5 % of the picture"),
         (0.5, 0.002, "wide", "people50 % of the time: wide, 0.4 % of the picture"),
         (0.0, 0.001, "none", "peoplenobody"),
     ],
 )
-def test_people_are_told_by_when_they_are_seen(time: float, share: float, scale: Scale, says: str) -> None:
+def test_people_are_described_by_their_share_of_the_time_and_picture(
+    time: float, share: float, scale: Scale, expected: str
+) -> None:
     verdict = make_verdict(make_shot(0, 3000, 80))
     text = write(structs.replace(verdict, people_time=time, people_share=share, shot_scale=scale)).text
-    assert says in text
+    assert expected in text
     assert "of the picture" not in write(verdict).text
 
 
 @pytest.mark.parametrize(
-    ("found", "says"),
+    ("found", "expected"),
     [
         (make_verdict(make_shot(0, 3000, 80), bars=Bars(0.12, 0.13, 0, 0)), "top 12 %, bottom 13 %"),
         (make_verdict(make_shot(0, 3000, 80)), "letterboxno"),
@@ -122,11 +124,11 @@ def test_people_are_told_by_when_they_are_seen(time: float, share: float, scale:
         (make_verdict(make_shot(0, 3000, 80)), "Judged by quality/1; 75 frames seen, 3 judged."),
     ],
 )
-def test_what_was_found_is_written(found: VideoQuality, says: str) -> None:
-    assert says in write(found).text
+def test_the_page_states_each_finding(found: VideoQuality, expected: str) -> None:
+    assert expected in write(found).text
 
 
-def test_the_verdict_in_words_says_grade_faults_and_what_broke() -> None:
+def test_a_verdict_is_described_with_its_grade_faults_and_errors() -> None:
     found = make_verdict(make_shot(0, 3000, 47, frozen=0.25), broken="ends at 3 s")
     words = found.describe()
     assert words.startswith("film.mp4: C, 47 of 100 (camera, 1 shots; sharpness 81")
@@ -136,7 +138,7 @@ def test_the_verdict_in_words_says_grade_faults_and_what_broke() -> None:
     assert FailedAssessment("a.mp4", "why").describe() == "a.mp4: why"
 
 
-def test_a_shot_whose_picture_cannot_be_read_is_named_all_the_same() -> None:
+def test_a_shot_without_a_picture_is_still_listed() -> None:
     page = Page(write_page([(make_verdict(make_shot(0, 3000, 41)), {})]))
     assert not page.pictures
     assert "0:00: 41, camera" in page.text

@@ -25,7 +25,7 @@ def stand(top: int, bottom: int, left: int, right: int) -> np.ndarray:
         (stand(20, 180, 60, 260), "close"),
     ],
 )
-def test_the_scale_follows_size_and_the_lower_border(mask: np.ndarray, scale: Scale) -> None:
+def test_the_shot_scale_follows_the_height_and_lower_edge_of_a_person(mask: np.ndarray, scale: Scale) -> None:
     found = measure_people(mask)
     assert found.scale == scale
     assert found.share == pytest.approx(mask.mean(), abs=1e-4)

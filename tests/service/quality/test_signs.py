@@ -37,7 +37,7 @@ def test_a_sign_falls_as_its_damage_grows(
 
 
 @pytest.mark.parametrize("shift", range(0, 8, 3))
-def test_blocks_are_found_wherever_they_begin(shift: int) -> None:
+def test_blocking_is_found_at_any_offset_of_the_block_grid(shift: int) -> None:
     blocky, clean = (
         picture[:, shift : shift + 192] for picture in (compress(draw_scene(256, 256), 8), draw_scene(256, 256))
     )
@@ -51,7 +51,7 @@ def test_noise_is_measured_in_grey_levels(sigma: float) -> None:
     assert measure_noise(add_noise(flat, sigma)) == pytest.approx(sigma, rel=0.25)
 
 
-def test_a_frames_signs_are_the_means_of_its_patches() -> None:
+def test_the_signs_of_a_frame_are_the_means_over_its_patches() -> None:
     one, other = draw_scene(), cv2.GaussianBlur(draw_scene(), (0, 0), 3)
     apart = [find_signs([one]), find_signs([other])]
     together = find_signs([one, other])

@@ -24,11 +24,11 @@ def measure(stutter: Stutter, count: int) -> tuple[float, float]:
     return stutter.measure(0, RATE_MS * count)
 
 
-def test_what_moves_has_no_stutter() -> None:
+def test_continuous_movement_has_no_stutter() -> None:
     assert measure(find(move(100)), 100) == (0, 0)
 
 
-def test_a_picture_that_stands_between_moving_ones_is_frozen() -> None:
+def test_a_repeated_picture_between_moving_ones_is_frozen() -> None:
     changes = move(100)
     changes[40:66] = [*[0.0] * 25, 9.0]
     frozen, dropped = measure(find(changes), 100)
@@ -37,7 +37,7 @@ def test_a_picture_that_stands_between_moving_ones_is_frozen() -> None:
 
 
 @pytest.mark.parametrize("residue", [0.0, 0.1, 0.6])
-def test_a_repeated_frame_is_a_dropped_one_also_where_it_was_encoded_again(residue: float) -> None:
+def test_a_repeated_frame_counts_as_dropped_even_with_encoding_noise(residue: float) -> None:
     changes = move(100)
     for at in (20, 47, 80):
         changes[at] = residue
@@ -46,7 +46,7 @@ def test_a_repeated_frame_is_a_dropped_one_also_where_it_was_encoded_again(resid
     assert dropped == pytest.approx(0.03)
 
 
-def test_more_dropped_frames_are_a_larger_share() -> None:
+def test_the_share_grows_with_the_number_of_dropped_frames() -> None:
     shares = []
     for count in (2, 5, 12, 25):
         changes = move(100)
@@ -56,25 +56,25 @@ def test_more_dropped_frames_are_a_larger_share() -> None:
     assert shares == sorted(set(shares))
 
 
-def test_a_gap_between_times_is_a_missing_frame() -> None:
+def test_a_gap_between_timestamps_counts_as_dropped_frames() -> None:
     times = [at * RATE_MS for at in range(100) if at not in (30, 31)]
     _, dropped = measure(find(move(98), times), 100)
     assert dropped == pytest.approx(0.02)
 
 
-def test_drawings_that_are_shown_twice_are_no_stutter() -> None:
+def test_animation_that_repeats_every_frame_is_not_stutter() -> None:
     changes = move(100)
     changes[2::2] = [0.0] * len(changes[2::2])
     assert measure(find(changes), 100) == (0, 0)
 
 
-def test_film_on_television_is_no_stutter() -> None:
+def test_film_converted_for_television_is_not_stutter() -> None:
     changes = move(100)
     changes[5::5] = [0.0] * len(changes[5::5])
     assert measure(find(changes), 100) == (0, 0)
 
 
-def test_a_scene_that_people_leave_and_enter_is_not_frozen() -> None:
+def test_a_scene_whose_movement_fades_out_and_in_is_not_frozen() -> None:
     changes = move(100)
     changes[30:40] = list(np.linspace(4, 0.05, 10))
     changes[40:60] = [0.02] * 20
@@ -82,25 +82,25 @@ def test_a_scene_that_people_leave_and_enter_is_not_frozen() -> None:
     assert measure(find(changes), 100) == (0, 0)
 
 
-def test_a_video_that_ends_standing_is_frozen_at_its_end() -> None:
+def test_a_video_that_stops_moving_until_its_end_is_frozen_there() -> None:
     changes = move(100)
     changes[75:] = [0.0] * 25
     frozen, _ = measure(find(changes), 100)
     assert frozen == pytest.approx(0.24, abs=0.02)
 
 
-def test_where_nothing_moves_nothing_is_frozen() -> None:
+def test_a_video_without_any_movement_is_not_frozen() -> None:
     assert measure(find([float("nan")] + [0.05] * 99), 100) == (0, 0)
 
 
-def test_a_cut_is_no_difference_and_no_stutter() -> None:
+def test_a_cut_is_not_stutter() -> None:
     changes = move(100)
     changes[50] = float("nan")
     assert measure(find(changes), 100) == (0, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_too_few_frames_say_nothing(count: int) -> None:
+def test_too_few_frames_give_no_stutter(count: int) -> None:
     assert find(move(max(1, count))[:count]).measure(0, 1000) == (0, 0)
 
 
@@ -110,7 +110,7 @@ def stir(count: int) -> tuple[list[float], list[float]]:
     return [float("nan"), *rng.uniform(0.03, 0.3, count - 1)], [float("nan"), *rng.uniform(2.5, 6, count - 1)]
 
 
-def test_a_frame_that_is_missing_from_a_small_figures_walk_is_a_dropped_one() -> None:
+def test_dropped_frames_are_found_where_only_a_small_figure_moves() -> None:
     shares = []
     for count in (0, 2, 5, 12, 30):
         changes, blocks = stir(100)
@@ -124,14 +124,14 @@ def test_a_frame_that_is_missing_from_a_small_figures_walk_is_a_dropped_one() ->
     assert shares[-1] > 0.2
 
 
-def test_a_small_figure_that_slows_down_or_pauses_is_no_stutter() -> None:
+def test_a_small_figure_that_slows_down_or_pauses_is_not_stutter() -> None:
     changes, blocks = stir(100)
     blocks[20:24] = [1.6, 0.8, 0.8, 1.6]
     blocks[50:70] = [0.0] * 20
     assert measure(find(changes, blocks=blocks), 100) == (0, 0)
 
 
-def test_a_share_is_that_of_the_time_that_is_asked_for() -> None:
+def test_the_share_is_computed_for_the_requested_time_span() -> None:
     changes = move(100)
     changes[40:66] = [*[0.0] * 25, 9.0]
     stutter = find(changes)

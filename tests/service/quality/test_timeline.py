@@ -33,7 +33,7 @@ def test_bars_follow_each_other_from_the_left_to_the_right() -> None:
     assert bars[-1]["x"] + bars[-1]["width"] == pytest.approx(WIDTH - 8, abs=0.5)
 
 
-def test_a_better_score_is_a_higher_bar_and_ends_on_the_same_line() -> None:
+def test_a_higher_score_gives_a_higher_bar_on_the_same_baseline() -> None:
     bars = read_bars(draw_timeline(make_verdict(*(make_shot(1000 * at, 1000 * at + 1000, 20 * at) for at in range(5)))))
     heights = [bar["height"] for bar in bars]
     assert heights == sorted(heights)
@@ -41,18 +41,18 @@ def test_a_better_score_is_a_higher_bar_and_ends_on_the_same_line() -> None:
     assert all(0 <= float(bar["y"]) <= HEIGHT for bar in bars)
 
 
-def test_every_grade_has_a_colour_of_its_own_and_black_too() -> None:
+def test_every_grade_and_black_have_different_colours() -> None:
     scores = [90.0, 65.0, 50.0, 35.0, 10.0, None]
     shots = [make_shot(1000 * at, 1000 * at + 1000, score) for at, score in enumerate(scores)]
     assert len({bar["fill"] for bar in read_bars(draw_timeline(make_verdict(*shots)))}) == len(scores)
 
 
-def test_a_video_that_does_not_begin_at_0_begins_at_the_left() -> None:
+def test_the_timeline_of_a_video_that_starts_late_begins_at_the_left() -> None:
     bars = read_bars(draw_timeline(make_verdict(make_shot(8000, 12_000, 70))))
     assert bars[0]["x"] == pytest.approx(34)
 
 
-def test_frozen_and_dropped_are_marked_where_they_are() -> None:
+def test_frozen_and_dropped_shares_are_marked() -> None:
     drawn = draw_timeline(make_verdict(make_shot(0, 5000, 80), make_shot(5000, 10_000, 30, frozen=0.4, dropped=0.02)))
     root = ET.fromstring(drawn)
     titles = [title.text for bar in root.iter(f"{SVG}rect") if (title := bar.find(f"{SVG}title")) is not None]
@@ -60,7 +60,7 @@ def test_frozen_and_dropped_are_marked_where_they_are() -> None:
     assert "frozen" not in draw_timeline(make_verdict(make_shot(0, 5000, 80)))
 
 
-def test_the_title_says_the_verdict_and_nothing_breaks_out_of_it() -> None:
+def test_the_title_states_the_verdict_and_escapes_markup() -> None:
     drawn = draw_timeline(make_verdict(make_shot(0, 2000, 47), video="</title><script>a & b.mp4"))
     title = ET.fromstring(drawn).find(f"{SVG}title")
     assert title is not None
@@ -68,13 +68,13 @@ def test_the_title_says_the_verdict_and_nothing_breaks_out_of_it() -> None:
     assert "<script" not in drawn
 
 
-def test_each_grade_has_its_line() -> None:
+def test_each_grade_has_a_labelled_line() -> None:
     root = ET.fromstring(draw_timeline(make_verdict(make_shot(0, 2000, 47))))
     assert [text.text for text in root.iter(f"{SVG}text")][: len(GRADES)] == list(GRADES)
 
 
 @pytest.mark.parametrize("length_ms", [400, 3000, 90_000, 4_000_000, 40_000_000])
-def test_times_stand_at_a_readable_distance_whatever_the_length(length_ms: int) -> None:
+def test_the_number_of_time_labels_is_readable_for_any_length(length_ms: int) -> None:
     root = ET.fromstring(draw_timeline(make_verdict(make_shot(0, length_ms, 60))))
     times = list(root.iter(f"{SVG}text"))[len(GRADES) :]
     assert 1 <= len(times) <= 30
@@ -84,5 +84,5 @@ def test_times_stand_at_a_readable_distance_whatever_the_length(length_ms: int) 
 @pytest.mark.parametrize(
     ("time_ms", "words"), [(0, "0:00"), (1500, "0:01.5"), (61_000, "1:01"), (3_600_000, "60:00"), (999, "0:00.9")]
 )
-def test_times_are_minutes_and_seconds(time_ms: int, words: str) -> None:
+def test_times_are_printed_in_minutes_and_seconds(time_ms: int, words: str) -> None:
     assert format_time(time_ms) == words
