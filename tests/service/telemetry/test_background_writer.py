@@ -37,7 +37,7 @@ def pipe(*, max_lines: int = 100) -> Iterator[tuple[BackgroundWriter[str], int, 
         os.close(write)
 
 
-def test_flushed_lines_are_there_in_order() -> None:
+def test_flushed_lines_are_written_in_order() -> None:
     with pipe() as (writer, read, dropped):
         for number in range(9):
             writer.write(str(number))
@@ -46,7 +46,7 @@ def test_flushed_lines_are_there_in_order() -> None:
         assert dropped.count == 0
 
 
-def test_a_closed_writer_has_written_everything_and_its_thread_is_gone() -> None:
+def test_closing_writes_all_lines_and_ends_the_thread() -> None:
     with pipe() as (writer, read, _):
         writer.write("last")
         writer.close(timeout_s=5)
@@ -54,7 +54,7 @@ def test_a_closed_writer_has_written_everything_and_its_thread_is_gone() -> None
         assert not any(thread.name == "trial" and thread.is_alive() for thread in threading.enumerate())
 
 
-def test_beyond_its_queue_the_newest_lines_are_dropped() -> None:
+def test_the_newest_lines_are_dropped_when_the_queue_is_full() -> None:
     with pipe(max_lines=3) as (writer, read, dropped):
         for number in range(10):
             writer.write(str(number) * WHOLE_PIPE)
@@ -66,22 +66,22 @@ def test_beyond_its_queue_the_newest_lines_are_dropped() -> None:
         assert kept == [b"%d" % number for number in range(10 - dropped.count)]
 
 
-def test_nobody_waits_long_for_a_reader_who_sleeps() -> None:
+def test_flush_and_close_time_out_if_the_reader_does_not_read() -> None:
     with pipe(max_lines=2) as (writer, _, _):
         for _ in range(4):
             writer.write("x" * WHOLE_PIPE)
         done = threading.Event()
 
-        def leave() -> None:
+        def finish() -> None:
             writer.flush(timeout_s=0.01)
             writer.close(timeout_s=0.01)
             done.set()
 
-        threading.Thread(target=leave, daemon=True).start()
+        threading.Thread(target=finish, daemon=True).start()
         assert done.wait(10)
 
 
-def test_a_line_that_cannot_be_written_costs_itself_alone() -> None:
+def test_a_line_that_cannot_be_encoded_is_dropped_and_the_next_is_written() -> None:
     with pipe() as (writer, read, dropped):
         writer.write("\udcff")
         writer.write("good")
@@ -89,7 +89,7 @@ def test_a_line_that_cannot_be_written_costs_itself_alone() -> None:
         assert (os.read(read, 100), dropped.count) == (b"good\n", 1)
 
 
-def test_lines_of_many_threads_never_mix() -> None:
+def test_lines_of_several_threads_are_not_mixed() -> None:
     with pipe(max_lines=10_000) as (writer, read, dropped):
         lines = [letter * 500 for letter in "abcdefgh"]
         threads = [threading.Thread(target=lambda line=line: [writer.write(line) for _ in range(20)]) for line in lines]
@@ -103,7 +103,7 @@ def test_lines_of_many_threads_never_mix() -> None:
 
 
 @pytest.mark.parametrize("lines", [0, 1])
-def test_a_flush_of_little_ends_at_once(lines: int) -> None:
+def test_a_flush_of_at_most_one_line_does_not_wait_for_its_timeout(lines: int) -> None:
     with pipe() as (writer, read, _):
         for _ in range(lines):
             writer.write("x")

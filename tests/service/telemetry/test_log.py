@@ -15,54 +15,54 @@ def record(text: str) -> logging.LogRecord:
     return logging.LogRecord("danmatte.x", logging.WARNING, "x.py", 1, text, None, None)
 
 
-def test_lines_come_whole_and_in_order() -> None:
+def test_lines_are_written_completely_and_in_order() -> None:
     read, write = os.pipe()
-    book = BackgroundLog(write)
+    log = BackgroundLog(write)
     for text in ("first", "second \udcff"):
-        book.emit(record(text))
-    book.flush()
+        log.emit(record(text))
+    log.flush()
     assert os.read(read, 1000) == b"WARNING danmatte.x: first\nWARNING danmatte.x: second \\udcff\n"
-    book.close()
+    log.close()
     os.close(write)
     os.close(read)
 
 
-def test_a_reader_who_sleeps_costs_lines_and_no_time_and_is_told_how_many() -> None:
+def test_a_slow_reader_loses_lines_without_blocking_and_sees_their_number() -> None:
     read, write = os.pipe()
-    book = BackgroundLog(write, max_lines=4)
+    log = BackgroundLog(write, max_lines=4)
     began = time.monotonic()
     for _ in range(20):
-        book.emit(record("x" * 70_000))  # more than a pipe holds: the writer waits
+        log.emit(record("x" * 70_000))  # more than a pipe holds: the writer waits
     assert time.monotonic() - began < 1
-    lost = book.dropped
+    lost = log.dropped
     assert lost >= 15
-    said = b""
-    while b"missing" not in said:
-        said += os.read(read, 10**6)
-    assert f"{lost} lines were not read in time" in said.decode()
+    output = b""
+    while b"missing" not in output:
+        output += os.read(read, 10**6)
+    assert f"{lost} lines were not read in time" in output.decode()
     os.close(read)  # the remaining lines have no reader
-    book.close()
+    log.close()
     os.close(write)
 
 
-def test_a_reader_who_left_stops_nothing() -> None:
+def test_a_closed_pipe_drops_lines_without_an_error() -> None:
     read, write = os.pipe()
     os.close(read)
-    book = BackgroundLog(write)
-    book.emit(record("a"))
-    book.flush()
-    assert book.dropped == 1
-    book.close()
+    log = BackgroundLog(write)
+    log.emit(record("a"))
+    log.flush()
+    assert log.dropped == 1
+    log.close()
     os.close(write)
 
 
-def test_a_process_ends_with_its_log_written() -> None:
+def test_the_log_is_written_completely_before_the_process_ends() -> None:
     code = "import logging; from danmatte.telemetry.log import log_to_errors; log_to_errors(); logging.info('the last')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert run.stderr == "INFO root: the last\n"
 
 
-def test_a_line_of_json_has_time_worker_and_cause() -> None:
+def test_a_json_line_has_time_worker_and_cause() -> None:
     read, write = os.pipe()
     handler = BackgroundLog(write)
     handler.setFormatter(_JsonFormatter("worker-1"))
@@ -75,8 +75,8 @@ def test_a_line_of_json_has_time_worker_and_cause() -> None:
     os.close(write)
     with os.fdopen(read) as lines:
         (line,) = lines.read().splitlines()
-    said = json.loads(line)
-    assert (said["level"], said["logger"], said["worker"]) == ("ERROR", "danmatte.x", "worker-1")
-    assert said["message"] == "it failed: a\nb"
-    assert "ValueError: one" in said["cause"]
-    assert datetime.fromisoformat(said["time"]).tzinfo
+    output = json.loads(line)
+    assert (output["level"], output["logger"], output["worker"]) == ("ERROR", "danmatte.x", "worker-1")
+    assert output["message"] == "it failed: a\nb"
+    assert "ValueError: one" in output["cause"]
+    assert datetime.fromisoformat(output["time"]).tzinfo

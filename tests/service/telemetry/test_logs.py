@@ -8,7 +8,7 @@ import pytest
 from danmatte.telemetry.log import AccessLog
 
 
-def test_a_line_is_whole_whatever_is_in_it() -> None:
+def test_line_breaks_and_quotes_in_a_path_are_escaped() -> None:
     read, write = os.pipe()
     log = AccessLog(write)
     log.write({"path": '/a\n"b\u2028', "status": 200})
@@ -19,7 +19,7 @@ def test_a_line_is_whole_whatever_is_in_it() -> None:
         assert [json.loads(line)["path"] for line in lines.read().rstrip("\n").split("\n")] == ['/a\n"b\u2028', "/c"]
 
 
-def test_a_reader_who_sleeps_costs_lines_and_no_time() -> None:
+def test_a_slow_reader_loses_lines_without_blocking() -> None:
     read, write = os.pipe()
     lost: list[int] = []
     log = AccessLog(write, max_lines=4, on_drop=lambda: lost.append(1))
@@ -31,7 +31,7 @@ def test_a_reader_who_sleeps_costs_lines_and_no_time() -> None:
     os.close(read)
 
 
-def test_a_reader_who_left_stops_nothing() -> None:
+def test_a_closed_pipe_drops_lines_without_an_error() -> None:
     read, write = os.pipe()
     os.close(read)
     lost: list[int] = []
@@ -42,7 +42,7 @@ def test_a_reader_who_left_stops_nothing() -> None:
     assert lost == [1]
 
 
-def test_a_line_that_is_no_text_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_not_unicode_drops_only_its_own_line(capfd: pytest.CaptureFixture[str]) -> None:
     lost: list[int] = []
     log = AccessLog(1, on_drop=lambda: lost.append(1))
     log.write({"path": "/\udcff"})

@@ -11,7 +11,7 @@ from danmatte.telemetry.metrics import SHARED_FOLDER, Metrics, Traffic
 from danmatte.telemetry.timing import Timing
 
 
-def test_a_thread_may_add_a_phase_while_the_others_are_counted() -> None:
+def test_a_phase_can_be_added_while_phases_are_counted() -> None:
     timing, metrics = Timing(), Metrics()
     timing.spend("queue", 1.0)
     for name in timing.phases_ms:
@@ -30,27 +30,27 @@ metrics.sample()
 """
 
 
-def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_path: Path) -> None:
-    surroundings = os.environ | {SHARED_FOLDER: str(tmp_path)}
+def test_files_of_dead_workers_are_merged_and_their_totals_are_kept(tmp_path: Path) -> None:
+    environment = os.environ | {SHARED_FOLDER: str(tmp_path)}
     page = f"{WORKER.splitlines()[1]}\nprint(Metrics().render().decode())"
 
-    def ran(code: str) -> str:
+    def run_code(code: str) -> str:
         """Return the process id and the output of a separate process."""
         code = f"import os; print(os.getpid()){chr(10)}{code}"
-        return subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True).stdout
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
 
     for dead in range(1, 4):
-        pid = int(ran(WORKER).split()[0])
-        ran(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({pid})")
-        said = ran(page)
-        scraper = int(said.split()[0])
-        assert f'danmatte_request_seconds_count{{model="",protocol="v2",region="",version=""}} {3 * dead}.0' in said
+        pid = int(run_code(WORKER).split()[0])
+        run_code(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({pid})")
+        output = run_code(page)
+        scraper = int(output.split()[0])
+        assert f'danmatte_request_seconds_count{{model="",protocol="v2",region="",version=""}} {3 * dead}.0' in output
         assert (
             f'danmatte_request_seconds_bucket{{le="0.025",model="",protocol="v2",region="",version=""}} {3 * dead}.0'
-            in said
+            in output
         )
-        assert "danmatte_gauge" not in said
-        ran(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({scraper})")
+        assert "danmatte_gauge" not in output
+        run_code(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({scraper})")
         assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]
 
 
@@ -58,13 +58,13 @@ BEGINNING = """
 import sys
 from pathlib import Path
 from prometheus_client.mmap_dict import MmapedDict
-whole = MmapedDict.__init__
-def slowly(self, name, *given):
+create = MmapedDict.__init__
+def create_slowly(self, name, *given):
     Path(name).touch()
     print("begun", flush=True)
     sys.stdin.readline()
-    whole(self, name, *given)
-MmapedDict.__init__ = slowly
+    create(self, name, *given)
+MmapedDict.__init__ = create_slowly
 from danmatte.telemetry.metrics import Metrics
 Metrics()
 """
@@ -77,7 +77,7 @@ print(metrics.render().decode())
 """
 
 
-def test_a_page_waits_for_a_worker_whose_files_are_begun(tmp_path: Path) -> None:
+def test_rendering_waits_for_a_worker_that_is_creating_its_files(tmp_path: Path) -> None:
     def running(code: str, first: str) -> subprocess.Popen[str]:
         """Start a process, and wait for its first line of output."""
         command, pipe = [sys.executable, "-c", code], subprocess.PIPE
@@ -93,11 +93,11 @@ def test_a_page_waits_for_a_worker_whose_files_are_begun(tmp_path: Path) -> None
         with pytest.raises(subprocess.TimeoutExpired):
             scraper.wait(0.5)
         worker.communicate(timeout=30)
-        said, _ = scraper.communicate(timeout=30)
-    assert "danmatte_worker_starts_total 2.0" in said
+        output, _ = scraper.communicate(timeout=30)
+    assert "danmatte_worker_starts_total 2.0" in output
 
 
-def test_versions_have_series_of_their_own_up_to_a_limit() -> None:
+def test_versions_have_separate_series_up_to_a_limit() -> None:
     metrics = Metrics()
     for version in range(1, 201):
         timing = Timing()

@@ -19,15 +19,15 @@ def spent(**ms: float) -> Timing:
     return timing
 
 
-def test_one_that_nobody_asked_has_zeros() -> None:
-    told = Statistics().describe("toy", 7)
-    assert (told["name"], told["version"], told["inference_count"], told["last_inference"]) == ("toy", "7", 0, 0)
-    assert told["batch_stats"] == told["region_stats"] == []
-    assert set(told["inference_stats"]) == {
+def test_a_version_without_requests_has_zeros() -> None:
+    found = Statistics().describe("toy", 7)
+    assert (found["name"], found["version"], found["inference_count"], found["last_inference"]) == ("toy", "7", 0, 0)
+    assert found["batch_stats"] == found["region_stats"] == []
+    assert set(found["inference_stats"]) == {
         *("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"),
         *("cache_hit", "cache_miss"),
     }
-    assert all(duration == {"count": 0, "ns": 0} for duration in told["inference_stats"].values())
+    assert all(duration == {"count": 0, "ns": 0} for duration in found["inference_stats"].values())
 
 
 def test_phases_become_nanoseconds_under_tritons_names() -> None:
@@ -43,22 +43,26 @@ def test_phases_become_nanoseconds_under_tritons_names() -> None:
     }
 
 
-def test_items_and_calls_are_counted_apart_from_requests() -> None:
+def test_items_and_calls_are_counted_separately_from_requests() -> None:
     statistics = Statistics()
     for batch in (1, 4, 4):  # nine items in three calls
         statistics.get_executions(TOY).count(batch, batch / 1e3)
     for _ in range(5):  # of five requests
         statistics.count(TOY, spent(infer=1), 0.001)
-    told = statistics.describe(*TOY)
-    assert (told["inference_count"], told["execution_count"], told["inference_stats"]["success"]["count"]) == (9, 3, 5)
-    assert [(each["batch_size"], each["compute_infer"]) for each in told["batch_stats"]] == [
+    found = statistics.describe(*TOY)
+    assert (found["inference_count"], found["execution_count"], found["inference_stats"]["success"]["count"]) == (
+        9,
+        3,
+        5,
+    )
+    assert [(each["batch_size"], each["compute_infer"]) for each in found["batch_stats"]] == [
         (1, {"count": 1, "ns": 1_000_000}),
         (4, {"count": 2, "ns": 8_000_000}),
     ]
-    assert "queue" not in told["batch_stats"][0]
+    assert "queue" not in found["batch_stats"][0]
 
 
-def test_decoding_and_encoding_count_for_the_batch_that_an_item_was_in() -> None:
+def test_decode_and_encode_times_count_for_the_batch_of_their_item() -> None:
     statistics, whole = Statistics(), Timing()
     alone, together = spent(decode=1, encode=2), spent(decode=4, encode=8)
     alone.batch, together.batch = 1, 3
@@ -73,7 +77,7 @@ def test_decoding_and_encoding_count_for_the_batch_that_an_item_was_in() -> None
     assert around == {1: (1_000_000, 2_000_000), 3: (4_000_000, 8_000_000)}
 
 
-def test_a_version_that_is_opened_again_goes_on_counting() -> None:
+def test_the_counts_of_a_version_continue_when_it_is_opened_again() -> None:
     statistics = Statistics()
     for _ in range(2):
         statistics.get_executions(TOY).count(1, 0.001)
@@ -95,24 +99,24 @@ def test_calls_are_counted_from_many_threads() -> None:
     assert executions.describe()[0][2]["count"] == 4000
 
 
-def test_a_failure_counts_as_one_and_as_nothing_else() -> None:
+def test_a_failure_is_not_counted_as_an_inference() -> None:
     statistics = Statistics()
     statistics.count_failure(TOY, 0.5)
-    told = statistics.describe(*TOY)
-    assert told["inference_stats"]["fail"] == {"count": 1, "ns": 500_000_000}
-    assert (told["inference_count"], told["last_inference"], told["batch_stats"]) == (0, 0, [])
+    found = statistics.describe(*TOY)
+    assert found["inference_stats"]["fail"] == {"count": 1, "ns": 500_000_000}
+    assert (found["inference_count"], found["last_inference"], found["batch_stats"]) == (0, 0, [])
 
 
-def test_further_regions_share_one_entry() -> None:
+def test_regions_beyond_the_limit_share_one_entry() -> None:
     statistics = Statistics()
     for number in range(40):
         statistics.count_failure(TOY, 0.5, f"region{number}")
-    told = {each["region"]: each["fail"]["count"] for each in statistics.describe(*TOY)["region_stats"]}
-    assert len(told) == 17
-    assert (told["region0"], told["other"]) == (1, 24)
+    found = {each["region"]: each["fail"]["count"] for each in statistics.describe(*TOY)["region_stats"]}
+    assert len(found) == 17
+    assert (found["region0"], found["other"]) == (1, 24)
 
 
-def test_versions_are_counted_apart() -> None:
+def test_versions_are_counted_separately() -> None:
     statistics = Statistics()
     statistics.get_executions(("toy", 1)).count(1, 0.1)
     statistics.count_failure(("other", 1), 0.1)

@@ -32,7 +32,7 @@ def test_a_phase_that_failed_is_counted() -> None:
     assert timing.phases_ms["decode"] >= 0
 
 
-def test_a_moment_counts_for_whoever_is_foremost() -> None:
+def test_a_moment_of_concurrent_phases_counts_for_the_most_important_one() -> None:
     whole, parts = Timing(), [Timing(), Timing(), Timing()]
     parts[0].spans += [("queue", 0, 1), ("decode", 1, 2), ("infer", 2, 5)]
     parts[1].spans += [("queue", 0, 3), ("decode", 3, 6), ("infer", 6, 7)]
@@ -42,7 +42,7 @@ def test_a_moment_counts_for_whoever_is_foremost() -> None:
     assert len(whole.spans) == 7
 
 
-def test_time_since_then_is_added_with_its_span() -> None:
+def test_time_since_a_given_moment_is_added_with_its_span() -> None:
     timing, began = Timing(), time.perf_counter()
     timing.add("infer", since=began)
     timing.add("infer", since=began)
@@ -52,7 +52,7 @@ def test_time_since_then_is_added_with_its_span() -> None:
 
 
 @given(st.lists(SPANS, max_size=4))
-def test_phases_gathered_cover_every_moment_once(parts: list[list[tuple[str, float, float]]]) -> None:
+def test_combined_phases_count_every_moment_once(parts: list[list[tuple[str, float, float]]]) -> None:
     timings = [Timing() for _ in parts]
     for timing, spans in zip(timings, parts, strict=True):
         timing.spans += spans
@@ -66,7 +66,7 @@ def test_phases_gathered_cover_every_moment_once(parts: list[list[tuple[str, flo
     assert whole.spans == everything
 
 
-def test_what_is_read_is_a_copy() -> None:
+def test_the_phases_of_a_timing_are_returned_as_a_copy() -> None:
     timing = Timing()
     timing.spend("queue", 1.0)
     timing.phases_ms["queue"] = 9.0

@@ -24,7 +24,7 @@ def exporter():
     return memory.InMemorySpanExporter()
 
 
-def test_phases_lie_under_the_request_and_the_request_under_its_caller(exporter) -> None:
+def test_phases_are_child_spans_of_the_request_and_it_of_its_caller(exporter) -> None:
     traces = Traces("http://127.0.0.1:1", exporter)
     trace = traces.begin("POST /v1/mattes", PARENT, "rojo=1,congo=t61rcWkgMzE")
     timing = Timing()
@@ -45,7 +45,7 @@ def test_phases_lie_under_the_request_and_the_request_under_its_caller(exporter)
         assert request.start_time - 1e6 <= span.start_time < span.end_time <= request.end_time + 1e6
 
 
-def test_without_a_caller_a_trace_begins_here(exporter) -> None:
+def test_a_request_without_a_traceparent_starts_a_new_trace(exporter) -> None:
     traces = Traces("http://127.0.0.1:1", exporter)
     trace = traces.begin("GET /metrics", "")
     trace.end(None, {}, failed=True)
@@ -55,7 +55,7 @@ def test_without_a_caller_a_trace_begins_here(exporter) -> None:
     assert span.status.status_code.name == "ERROR"
 
 
-def test_what_the_caller_does_not_sample_is_not_sent(exporter) -> None:
+def test_a_trace_that_the_caller_does_not_sample_is_not_exported(exporter) -> None:
     traces = Traces("http://127.0.0.1:1", exporter)
     trace = traces.begin("POST /v1/mattes", PARENT[:-2] + "00")
     trace.end(None, {}, failed=False)
@@ -64,13 +64,13 @@ def test_what_the_caller_does_not_sample_is_not_sent(exporter) -> None:
     assert trace.traceparent.endswith("-00")
 
 
-def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tracing_packages_are_reported_with_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(SettingsError, match=r"danmatte\[tracing\]"):
         Traces("http://127.0.0.1:1")
 
 
-async def test_a_collector_gets_a_posts_phases_and_the_answer_names_its_span(models: Path, jpeg: bytes) -> None:
+async def test_a_collector_gets_the_spans_and_the_response_names_the_request_span(models: Path, jpeg: bytes) -> None:
     pytest.importorskip("opentelemetry.sdk.trace")
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -83,11 +83,11 @@ async def test_a_collector_gets_a_posts_phases_and_the_answer_names_its_span(mod
 
     collector = web.Application()
     collector.router.add_post("/v1/traces", take)
-    async with TestServer(collector) as there:  # noqa: SIM117 - the collector has to outlive the client
-        async with served(models, otlp_endpoint=str(there.make_url("/"))) as server, ClientSession() as session:
-            asked = session.post(f"{server.url}/v1/mattes", data=jpeg, headers={"traceparent": PARENT})
-            async with asked as answer:
-                named = answer.headers["traceparent"]
+    async with TestServer(collector) as running:  # noqa: SIM117 - the collector has to outlive the client
+        async with served(models, otlp_endpoint=str(running.make_url("/"))) as server, ClientSession() as session:
+            pending = session.post(f"{server.url}/v1/mattes", data=jpeg, headers={"traceparent": PARENT})
+            async with pending as response:
+                named = response.headers["traceparent"]
     spans = {span.name: span for part in sent.resource_spans for scope in part.scope_spans for span in scope.spans}
     assert set(spans) >= {"POST /v1/mattes", "queue", "decode", "infer", "encode"}
     request = spans["POST /v1/mattes"]

@@ -60,7 +60,9 @@ def test_a_video_becomes_a_track_and_a_summary(
         assert (track.header.model, track.header.version, track.header.polarity) == ("toy", 2, "person")
 
 
-def test_a_track_knows_its_film(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_track_stores_the_facts_of_its_video(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     video = write(tmp_path / "walk.mp4", walking(30), times_ms=range(8000, 9200, 40), rotation=90, sound_s=2)
     run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
     with TrackReader(tmp_path / "a.mattes") as track:
@@ -72,7 +74,9 @@ def test_a_track_knows_its_film(models: Path, capsys: pytest.CaptureFixture[str]
     assert len(film.orientation) == 2  # a quarter turn: transposed, and mirrored or upended
 
 
-def test_a_track_knows_how_long_sound_goes_on(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_track_stores_the_end_of_sound_that_is_longer_than_the_pictures(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     ends = []
     for sound_s in (0, 5):
         video = write(tmp_path / f"{sound_s}.mp4", walking(30), sound_s=sound_s)
@@ -84,7 +88,7 @@ def test_a_track_knows_how_long_sound_goes_on(models: Path, capsys: pytest.Captu
     assert ends[1] == (1200, pytest.approx(5000, abs=200))
 
 
-def test_a_track_knows_what_an_edit_list_leaves_out(tmp_path: Path) -> None:
+def test_a_video_reports_the_time_that_an_edit_list_leaves_out(tmp_path: Path) -> None:
     path = write(tmp_path / "walk.mp4", walking(30))
     data = bytearray(path.read_bytes())
     with Video(path) as video:
@@ -97,7 +101,7 @@ def test_a_track_knows_what_an_edit_list_leaves_out(tmp_path: Path) -> None:
         assert (video.first_ms, video.coded_ms, video.origin_ms) == (0, -120, -120)  # starts at the fourth frame
 
 
-def test_people_are_looked_at_twice_where_that_is_asked_for(
+def test_closer_runs_a_second_pass_over_people(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     _, (once,), _ = run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
@@ -106,7 +110,7 @@ def test_people_are_looked_at_twice_where_that_is_asked_for(
     assert 0 < twice["looked_closer"] <= twice["inferred"] == once["inferred"]
 
 
-def test_players_get_their_own_format(
+def test_a_track_is_written_in_the_requested_format_size_and_rate(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = ("-o", tmp_path / "out", "--format", "webmask", "--fps", "5", "--size", "160x90", "--raw")
@@ -118,7 +122,7 @@ def test_players_get_their_own_format(
         assert track.header.polarity == "background"
 
 
-def test_a_folder_is_gone_through_and_a_bad_file_stops_nobody(
+def test_a_bad_video_in_a_folder_is_reported_and_the_others_get_tracks(
     models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "videos"
@@ -134,7 +138,7 @@ def test_a_folder_is_gone_through_and_a_bad_file_stops_nobody(
     assert "bad.mp4" in err
 
 
-def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
+def test_a_truncated_video_is_reported_and_its_masks_are_kept(
     models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     video = write(tmp_path / "a.mp4", walking(200))
@@ -148,7 +152,7 @@ def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
 
 
 @pytest.mark.parametrize("change", ["grows", "is replaced", "goes"])
-def test_a_file_that_changes_while_it_is_read_is_no_whole_one(video: Path, change: str) -> None:
+def test_a_file_that_changes_while_it_is_read_is_reported_as_broken(video: Path, change: str) -> None:
     """For example, a file that is still being uploaded."""
     with Video(video) as opened:
         frames = opened.read_frames()
@@ -165,7 +169,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_whole_one(video: Path, chang
         assert opened.broken == "expected a file that doesn't change, but it changed while it was read"
 
 
-def test_a_margin_lies_around_everybody_in_the_track(
+def test_a_margin_extends_every_mask_of_the_track(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
@@ -179,7 +183,7 @@ def test_a_margin_lies_around_everybody_in_the_track(
             assert other.mask.sum() > one.mask.sum() > 0
 
 
-def test_regions_are_asked_for_by_name(
+def test_a_region_is_selected_by_name(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
@@ -187,7 +191,7 @@ def test_regions_are_asked_for_by_name(
     assert (tmp_path / "a.mattes").read_bytes() == (tmp_path / "b.mattes").read_bytes()
 
 
-def test_a_track_that_is_there_stays_unless_asked(
+def test_an_existing_track_is_kept_unless_again_is_given(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     track = tmp_path / "a.mattes"
@@ -200,7 +204,7 @@ def test_a_track_that_is_there_stays_unless_asked(
     assert (code, summary["masks"]) == (0, 30)
 
 
-def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_without_missing_or_repeated_masks(models: Path, tmp_path: Path) -> None:
     times = list(range(0, 150_000, 250))
     video = write(tmp_path / "long.mp4", walking(len(times)), times_ms=times)
     track = tmp_path / "long.mattes"
@@ -236,7 +240,7 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "expected"),
     [
         (["--size", "big"], "expected WIDTHxHEIGHT"),
         (["--fps", "0"], "fps: expected more than 0"),
@@ -248,15 +252,15 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
         (["--json", "/dev/null/a.json"], "--json: /dev/null/a.json: can't be written (Not a directory)"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_said_in_a_line(
-    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], says: str
+def test_an_invalid_option_is_reported_with_exit_code_2(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], expected: str
 ) -> None:
     assert cli.main(["track", str(video), "-o", str(tmp_path / "out"), "--models", str(models), *words]) == 2
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stem", ["a" * 251, "弹幕" * 41 + "abc"])
-def test_a_video_of_a_long_name_has_a_track(stem: str, tmp_path: Path) -> None:
+def test_a_video_with_a_long_name_gets_a_shortened_track_name(stem: str, tmp_path: Path) -> None:
     (job,) = plan_jobs([Path(f"{stem}.mp4")], tmp_path, "mattes")
     assert (job.track.suffix, job.track.name[:70]) == (".mattes", stem[:70])
     job.track.touch()
@@ -265,23 +269,23 @@ def test_a_video_of_a_long_name_has_a_track(stem: str, tmp_path: Path) -> None:
         plan_jobs([Path(f"{'a' * 250}{end}.mp4") for end in "bc"], tmp_path, "mattes")
 
 
-def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_videos_with_the_same_track_name_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="expected one video, received a"):
         plan_jobs([Path("a.mp4"), Path("a.mkv")], tmp_path, "")
 
 
-def test_many_videos_need_a_folder(tmp_path: Path) -> None:
+def test_several_videos_need_a_folder_as_output(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="expected a folder"):
         plan_jobs([Path("a.mp4"), Path("b.mp4")], tmp_path / "c.mattes", "")
 
 
-def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(InvalidParameterError, match="expected a folder"):
         plan_jobs([Path("a.mp4")], tmp_path / "out", "")
 
 
-def test_an_empty_folder_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_videos_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="received none"):
         plan_jobs([tmp_path], tmp_path / "out", "")
 
@@ -311,9 +315,9 @@ def finish(broken: str = "", early: int = 0, resumed: int = 0) -> FinishedTrack:
     return FinishedTrack("a.mp4", "a.mattes", masks=60, **facts, **words)
 
 
-def test_a_summary_says_speed_share_and_where_the_video_broke() -> None:
-    said = finish().describe()
-    assert said == "a.mp4: 60 masks of 320x180 in 2.0 s (30 a second), 10 % held, 3 cuts, 777 bytes: a.mattes"
+def test_a_summary_states_speed_held_share_and_where_the_video_broke() -> None:
+    text = finish().describe()
+    assert text == "a.mp4: 60 masks of 320x180 in 2.0 s (30 a second), 10 % held, 3 cuts, 777 bytes: a.mattes"
     assert finish("at 9 ms").describe().splitlines()[1] == "a.mp4: broken: at 9 ms"
     assert finish(early=12).describe().splitlines()[1] == "a.mp4: 12 frames before 0 ms, which no player shows"
     assert finish(early=12).exit_code == 0
@@ -321,7 +325,7 @@ def test_a_summary_says_speed_share_and_where_the_video_broke() -> None:
 
 
 @pytest.mark.parametrize(("clock", "first"), [("media", 0), ("file", 1400)])
-def test_a_clock_is_chosen(
+def test_the_clock_option_selects_the_origin_of_times(
     models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, clock: str, first: int
 ) -> None:
     stream = write(tmp_path / "walk.ts", walking(30), times_ms=range(1400, 2600, 40))
@@ -331,18 +335,18 @@ def test_a_clock_is_chosen(
         assert [entry.pts_ms for entry in track] == list(range(first, first + 1200, 40))
 
 
-def test_an_unknown_clock_is_refused() -> None:
+def test_an_unknown_clock_is_rejected() -> None:
     with pytest.raises(InvalidParameterError, match="clock: expected media or file, received 'wall'"):
         TrackOptions(clock="wall")  # type: ignore[arg-type]
 
 
-def test_a_track_has_the_polarity_of_its_format_and_the_options_of_its_plan() -> None:
+def test_a_plan_has_the_mask_size_and_options_of_its_track() -> None:
     plain, refined = TrackOptions(raw=True).plan(Size(720, 1280)), TrackOptions(closer=True).plan(Size(1280, 720))
     assert (plain.size, plain.stabiliser, plain.refine) == (Size(180, 320), None, False)
     assert (refined.size, refined.stabiliser is not None, refined.refine) == (Size(320, 180), True, True)
 
 
-def test_segments_beside_a_playlist_are_no_videos(tmp_path: Path) -> None:
+def test_segments_of_a_playlist_are_not_listed_as_videos(tmp_path: Path) -> None:
     (tmp_path / "film.m3u8").write_text('#EXTM3U\n#EXT-X-MAP:URI="init.mp4"\n#EXTINF:6,\n0.ts\n')
     for name in ("init.mp4", "0.ts", "1.ts"):
         (tmp_path / name).write_bytes(b"")
@@ -350,7 +354,7 @@ def test_segments_beside_a_playlist_are_no_videos(tmp_path: Path) -> None:
     assert list_videos([tmp_path / "0.ts"]) == [tmp_path / "0.ts"]  # a file that is named explicitly is a video
 
 
-def test_videos_are_known_by_their_names_ends_and_hidden_files_are_none(tmp_path: Path) -> None:
+def test_videos_are_recognized_by_suffix_and_hidden_files_are_skipped(tmp_path: Path) -> None:
     """macOS puts a `._NAME` beside each file on a foreign disk."""
     videos = {
         "a.MP4",
@@ -371,6 +375,6 @@ def test_videos_are_known_by_their_names_ends_and_hidden_files_are_none(tmp_path
     assert {path.name for path in list_videos([tmp_path])} == videos
 
 
-def test_a_reason_names_its_video_once() -> None:
+def test_a_failure_names_its_video_only_once() -> None:
     assert FailedTrack("a.mp4", "a.mattes", "a.mp4: expected a video").describe() == "a.mp4: expected a video"
     assert FailedTrack("a.mp4", "a.mattes", "7 ms: expected pixels").describe() == "a.mp4: 7 ms: expected pixels"

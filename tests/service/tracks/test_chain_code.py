@@ -24,14 +24,14 @@ def encode(mask: np.ndarray) -> tuple[list[tuple[int, int]], bytes]:
 
 @settings(max_examples=200, deadline=None)
 @given(MASKS)
-def test_masks_come_back_bit_by_bit(mask: np.ndarray) -> None:
+def test_encoded_masks_are_decoded_bit_for_bit(mask: np.ndarray) -> None:
     starts, data = encode(mask)
     assert np.array_equal(fill_chains(starts, iter(data), Size(*mask.shape)), mask)
 
 
 @settings(max_examples=100, deadline=None)
 @given(MASKS)
-def test_outlines_begin_eastwards_and_holes_turn_with_the_others(mask: np.ndarray) -> None:
+def test_oriented_outlines_begin_eastward_and_keep_their_corners(mask: np.ndarray) -> None:
     for outline in trace_outlines(mask):
         east = orient_eastward(outline)
         assert east[0].tolist() == outline[0].tolist()
@@ -40,7 +40,7 @@ def test_outlines_begin_eastwards_and_holes_turn_with_the_others(mask: np.ndarra
         assert sorted(map(tuple, east.tolist())) == sorted(map(tuple, outline.tolist()))
 
 
-def test_a_square_turns_to_the_same_side_and_a_stair_to_the_other() -> None:
+def test_repeated_and_alternating_turns_have_different_codes() -> None:
     starts, data = encode(np.ones((1, 1), np.bool_))
     assert starts == [(0, 0)]
     # East from the corner; the first right turn is 1, the next two are 2; back at the start the outline ends.
@@ -50,20 +50,20 @@ def test_a_square_turns_to_the_same_side_and_a_stair_to_the_other() -> None:
     assert turns.count(1) > turns.count(2)
 
 
-def test_only_as_many_bytes_are_taken_as_the_outlines_have() -> None:
+def test_decoding_reads_only_the_bytes_of_its_outlines() -> None:
     starts, data = encode(np.ones((3, 4), np.bool_))
     following = iter(data + b"next")
     fill_chains(starts, following, Size(3, 4))
     assert bytes(islice(following, 4)) == b"next"
 
 
-def test_no_outline_is_no_byte() -> None:
+def test_a_mask_without_outlines_has_no_bytes() -> None:
     assert encode_chains([]) == b""
     assert not fill_chains([], iter(b""), Size(2, 3)).any()
 
 
 @pytest.mark.parametrize(
-    ("starts", "data", "says"),
+    ("starts", "data", "expected"),
     [
         ([(0, 0)], b"", "truncated"),
         ([(0, 0)], b"\xf3", "below 243"),
@@ -71,12 +71,12 @@ def test_no_outline_is_no_byte() -> None:
         ([(2, 0)], b"\0", "corners within"),
     ],
 )
-def test_what_leads_nowhere_is_refused(starts: list[tuple[int, int]], data: bytes, says: str) -> None:
-    with pytest.raises(TrackError, match=says):
+def test_invalid_chain_codes_are_rejected(starts: list[tuple[int, int]], data: bytes, expected: str) -> None:
+    with pytest.raises(TrackError, match=expected):
         fill_chains(starts, iter(data), Size(2, 2))
 
 
-def test_outlines_that_cross_the_rows_too_often_are_refused() -> None:
+def test_outlines_that_cross_rows_too_often_are_rejected() -> None:
     outlines = [*trace_outlines(np.ones((2, 2), np.bool_))] * 9
     with pytest.raises(TrackError, match="cross its rows too often"):
         fill_chains([(0, 0)] * 9, iter(encode_chains(outlines)), Size(2, 2))
@@ -84,6 +84,6 @@ def test_outlines_that_cross_the_rows_too_often_are_refused() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=4), st.binary(max_size=40))
-def test_no_bytes_crash_it(starts: list[tuple[int, int]], data: bytes) -> None:
+def test_arbitrary_bytes_give_a_mask_or_a_track_error(starts: list[tuple[int, int]], data: bytes) -> None:
     with suppress(TrackError):
         assert fill_chains(starts, iter(data), Size(5, 5)).shape == (5, 5)

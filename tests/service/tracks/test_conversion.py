@@ -24,16 +24,18 @@ def make_track(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("there", "between"), [("a.webmask", "b.mattes"), ("a.mattes", "b.webmask")])
-def test_a_track_comes_back_byte_by_byte(there: str, between: str, tmp_path: Path) -> None:
-    source = make_track(tmp_path / there)
+@pytest.mark.parametrize(("origin", "between"), [("a.webmask", "b.mattes"), ("a.mattes", "b.webmask")])
+def test_a_track_converted_to_a_different_format_and_back_is_unchanged(
+    origin: str, between: str, tmp_path: Path
+) -> None:
+    source = make_track(tmp_path / origin)
     assert convert_track(source, tmp_path / between) == 40
-    assert convert_track(tmp_path / between, tmp_path / f"again.{there}") == 40
-    again = (tmp_path / f"again.{there}").read_bytes()
+    assert convert_track(tmp_path / between, tmp_path / f"again.{origin}") == 40
+    again = (tmp_path / f"again.{origin}").read_bytes()
     assert [segment.start_ms for segment in _segments(source)] == [41 * n + n // 3 for n in range(0, 40, 7)]
-    if there == "a.webmask":  # `.mattes` stores the coverage, too
+    if origin == "a.webmask":  # `.mattes` stores the coverage, too
         assert again == source.read_bytes()
-    with TrackReader(source) as one, TrackReader(tmp_path / f"again.{there}") as other:
+    with TrackReader(source) as one, TrackReader(tmp_path / f"again.{origin}") as other:
         for entry, copy in zip(one, other, strict=True):
             assert entry.pts_ms == copy.pts_ms
             assert np.array_equal(entry.mask, copy.mask)
@@ -44,7 +46,7 @@ def _segments(path: Path):
         return track.segments
 
 
-def test_the_command_says_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_convert_command_prints_the_number_of_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = make_track(tmp_path / "a.webmask")
     assert cli.main(["convert", str(source), str(tmp_path / "b.mattes")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'b.mattes'}: 40 masks\n"
@@ -53,7 +55,7 @@ def test_the_command_says_how_many(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("source", "target"), [("none.webmask", "b.mattes"), ("a.webmask", "a.webmask"), ("a.webmask", "b.mp4")]
 )
-def test_the_command_says_what_it_cannot(
+def test_an_invalid_conversion_is_reported_and_keeps_the_source(
     source: str, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = make_track(tmp_path / "a.webmask").read_bytes()
@@ -62,7 +64,7 @@ def test_the_command_says_what_it_cannot(
     assert (tmp_path / "a.webmask").read_bytes() == before
 
 
-def test_a_conversion_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_conversion_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_track(tmp_path / "a.webmask")
     convert_track(source, tmp_path / "whole.mattes")
     read = TrackReader.read_segment

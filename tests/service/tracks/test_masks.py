@@ -45,7 +45,7 @@ def write(
         return list(track), masks.tally
 
 
-def test_entries_say_what_became_of_each_frame(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_entries_are_marked_as_keyframe_held_or_cut(tmp_path: Path, toy_manifest: Manifest) -> None:
     left = answer(toy_manifest, 0.5)
     entries, tally = write(
         tmp_path / "a.mattes",
@@ -64,12 +64,12 @@ def test_entries_say_what_became_of_each_frame(tmp_path: Path, toy_manifest: Man
     assert tally == Tally(masks=3, held=1, cuts=1, inferred=2, looked_closer=0, last_ms=80)
 
 
-def test_a_mask_from_nowhere_is_an_error(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_holding_a_mask_before_the_first_one_is_an_error(tmp_path: Path, toy_manifest: Manifest) -> None:
     with pytest.raises(ValueError, match="0 ms: expected probabilities"):
         write(tmp_path / "a.mattes", toy_manifest, (select(0, held=True), None))
 
 
-def test_what_the_track_has_already_is_computed_and_not_written_again(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_masks_in_a_resumed_track_are_computed_but_not_written_again(tmp_path: Path, toy_manifest: Manifest) -> None:
     path, header = tmp_path / "a.mattes", TrackHeader(SIZE, "person")
     left = answer(toy_manifest, 0.5)
     writer = TrackWriter(path, header)
@@ -92,14 +92,14 @@ def test_masks_larger_than_the_working_size_are_enlarged(tmp_path: Path, toy_man
     assert not entry.mask[:, 680:].any()
 
 
-def test_a_second_pass_changes_its_region_only(tmp_path: Path, toy_manifest: Manifest) -> None:
+def test_a_second_pass_changes_only_its_region(tmp_path: Path, toy_manifest: Manifest) -> None:
     frame, region = Size(720, 1280), Region(20, 40, Size(30, 40))
     refined = RefinedRegion(np.ones(toy_manifest.regions.shape[1:3], np.float32), region)
-    nobody = answer(toy_manifest, 0)
+    empty = answer(toy_manifest, 0)
     with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, "person")) as writer:
         masks = MaskWriter(toy_manifest, frame, PLAN, writer, Refiner(toy_manifest, frame, PLAN.working))
-        masks.step(select(0), NetworkOutput(nobody.values, refined))
-        masks.step(select(40), nobody)
+        masks.step(select(0), NetworkOutput(empty.values, refined))
+        masks.step(select(40), empty)
     with TrackReader(tmp_path / "a.mattes") as track:
         first, second = list(track)
     assert first.mask[region.slices].all()
@@ -108,12 +108,12 @@ def test_a_second_pass_changes_its_region_only(tmp_path: Path, toy_manifest: Man
     assert (masks.tally.inferred, masks.tally.looked_closer) == (2, 1)
 
 
-def test_new_tracks_paint_what_their_players_expect() -> None:
+def test_each_format_has_the_polarity_that_its_players_expect() -> None:
     assert find_format(Path("a.mattes")).polarity == "person"
     assert find_format(Path("a.webmask")).polarity == "background"
 
 
-def test_a_held_frame_has_the_very_mask_of_the_one_before(
+def test_a_held_frame_reuses_the_mask_object_of_the_previous_frame(
     tmp_path: Path, toy_manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     added, add = list[Entry](), TrackWriter.add

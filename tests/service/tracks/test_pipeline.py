@@ -34,7 +34,7 @@ class Watched(FakeEngine):
         with self._counting:
             self.count += 1
             if self.count == self._fails_at:
-                raise EngineError("the network fell over")
+                raise EngineError("the network failed")
             self.now += 1
             self.most = max(self.most, self.now)
             if self.now >= self._at_least:
@@ -57,7 +57,7 @@ def entries(path: Path) -> list[Entry]:
         return list(track)
 
 
-async def test_every_frame_has_its_mask_at_its_own_time(tmp_path: Path, toy: Served) -> None:
+async def test_every_frame_gets_a_mask_at_its_timestamp(tmp_path: Path, toy: Served) -> None:
     times = [0, 33, 67, 90, 300, 340, 1000, 2500, 2541, 2600]
     video = write(tmp_path / "a.mkv", walking(10), times_ms=times)
     tally = await track(video, tmp_path / "a.mattes", toy)
@@ -74,7 +74,7 @@ async def test_the_mask_is_where_the_person_is(tmp_path: Path, toy: Served) -> N
         assert entry.coverage == pytest.approx(entry.mask.mean(), abs=1 / 255)
 
 
-async def test_what_stands_still_is_computed_once_a_while(tmp_path: Path, toy_manifest: Manifest) -> None:
+async def test_masks_of_a_still_scene_are_computed_only_occasionally(tmp_path: Path, toy_manifest: Manifest) -> None:
     engine = Watched(toy_manifest)
     video = write(tmp_path / "a.mp4", walking(100, still=True))
     tally = await track(video, tmp_path / "a.mattes", Served(toy_manifest, engine))
@@ -94,18 +94,18 @@ async def test_no_mask_is_held_over_a_cut(tmp_path: Path, toy: Served) -> None:
     assert apart > 0.05
 
 
-async def test_a_bounded_number_of_frames_is_under_way(tmp_path: Path, toy_manifest: Manifest) -> None:
+async def test_the_number_of_frames_in_progress_is_limited(tmp_path: Path, toy_manifest: Manifest) -> None:
     engine = Watched(toy_manifest, at_least=3)
     video = write(tmp_path / "a.mp4", walking(80))
     await track(video, tmp_path / "a.mattes", Served(toy_manifest, engine), in_flight=3)
     assert 3 <= engine.most <= 3 + 2  # 3 in the queue, one at the decoder, one at the stabiliser
 
 
-async def test_a_network_that_fails_ends_the_track_and_keeps_what_was_whole(
+async def test_a_failing_network_ends_the_track_and_a_second_run_resumes_it(
     tmp_path: Path, toy_manifest: Manifest, toy: Served
 ) -> None:
     video = write(tmp_path / "a.mp4", walking(160), times_ms=range(0, 40_000, 250))
-    with pytest.raises(EngineError, match="fell over"):
+    with pytest.raises(EngineError, match="network failed"):
         await track(video, tmp_path / "a.mattes", Served(toy_manifest, Watched(toy_manifest, fails_at=150)))
     assert not (tmp_path / "a.mattes").exists()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("decode", "stabilise"))]
@@ -115,7 +115,7 @@ async def test_a_network_that_fails_ends_the_track_and_keeps_what_was_whole(
     assert [entry.pts_ms for entry in entries(tmp_path / "a.mattes")] == list(range(0, 40_000, 250))
 
 
-async def test_a_broken_tail_costs_only_itself(tmp_path: Path, toy: Served) -> None:
+async def test_a_truncated_video_keeps_all_masks_before_the_break(tmp_path: Path, toy: Served) -> None:
     video = write(tmp_path / "a.mp4", walking(200))
     os.truncate(video, video.stat().st_size // 2)
     tally = await track(video, tmp_path / "a.mattes", toy)
@@ -123,7 +123,7 @@ async def test_a_broken_tail_costs_only_itself(tmp_path: Path, toy: Served) -> N
     assert tally.masks > 40
 
 
-async def test_large_masks_are_drawn_from_the_working_size(tmp_path: Path, toy: Served) -> None:
+async def test_masks_larger_than_the_working_size_are_enlarged(tmp_path: Path, toy: Served) -> None:
     plan = TrackPlan(Size(360, 640), stabiliser=None)
     await track(write(tmp_path / "a.mp4", walking(3)), tmp_path / "a.mattes", toy, plan)
     found = entries(tmp_path / "a.mattes")

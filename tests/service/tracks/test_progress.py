@@ -27,16 +27,18 @@ class Terminal(io.StringIO):
     ],
     ids=["middle", "resumed", "beyond the stated end", "no end known", "nothing yet"],
 )
-def test_the_line_tells_the_time_left(last_ms: int, start: Tally, end_ms: int | None, expected: str) -> None:
+def test_the_progress_line_shows_share_speed_and_remaining_time(
+    last_ms: int, start: Tally, end_ms: int | None, expected: str
+) -> None:
     assert format_progress(Tally(masks=100, last_ms=last_ms), 10, start, end_ms) == expected
 
 
-def test_a_terminal_sees_the_line_and_then_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_the_progress_line_and_finally_clears_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY_S", 0)
     stream = Terminal()
-    told = Progress("a.mp4", Tally(), 1000, stream)
-    told.step(Tally(masks=1, last_ms=500))
-    told.finish()
+    reporter = Progress("a.mp4", Tally(), 1000, stream)
+    reporter.step(Tally(masks=1, last_ms=500))
+    reporter.finish()
     assert "a.mp4: 50 %" in stream.getvalue()
     assert stream.getvalue().endswith("\x1b[K")
 
@@ -44,7 +46,7 @@ def test_a_terminal_sees_the_line_and_then_nothing_more(monkeypatch: pytest.Monk
 def test_a_file_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY_S", 0)
     stream = io.StringIO()
-    told = Progress("a.mp4", Tally(), 1000, stream)
-    told.step(Tally(masks=1, last_ms=500))
-    told.finish()
+    reporter = Progress("a.mp4", Tally(), 1000, stream)
+    reporter.step(Tally(masks=1, last_ms=500))
+    reporter.finish()
     assert stream.getvalue() == ""

@@ -39,7 +39,7 @@ def answer(known: Manifest, *people: tuple[int, int, int, int]) -> Probabilities
     return values
 
 
-def test_a_place_holds_the_person_and_some_of_what_is_around(square: Manifest) -> None:
+def test_the_region_contains_the_person_and_some_surroundings(square: Manifest) -> None:
     region = Refiner(square, FRAME, WORKING).choose_region(answer(square, (60, 140, 100, 150)))
     assert region is not None
     assert region.top <= 60 - 8
@@ -49,14 +49,14 @@ def test_a_place_holds_the_person_and_some_of_what_is_around(square: Manifest) -
     assert region.size.height * region.size.width < 0.4 * 180 * 320
 
 
-def test_a_place_has_proportions_that_networks_know(square: Manifest) -> None:
+def test_the_aspect_ratio_of_the_region_is_limited(square: Manifest) -> None:
     refiner = Refiner(square, FRAME, WORKING)
     tall, wide = (refiner.choose_region(answer(square, person)) for person in ((30, 150, 160, 176), (90, 110, 60, 240)))
     assert tall.size.width >= 0.78 * tall.size.height
     assert wide.size.height >= wide.size.width / 1.85
 
 
-def test_all_people_are_in_it_and_specks_are_not(square: Manifest) -> None:
+def test_the_region_contains_all_people_but_no_specks(square: Manifest) -> None:
     refiner = Refiner(square, FRAME, WORKING)
     two = refiner.choose_region(answer(square, (60, 120, 60, 90), (70, 120, 150, 180)))
     assert two.left <= 60
@@ -65,15 +65,15 @@ def test_all_people_are_in_it_and_specks_are_not(square: Manifest) -> None:
     assert speck.left + speck.size.width < 250
 
 
-def test_at_the_border_a_place_moves_inwards(square: Manifest) -> None:
+def test_a_region_at_the_border_is_moved_inwards(square: Manifest) -> None:
     region = Refiner(square, FRAME, WORKING).choose_region(answer(square, (100, 180, 280, 320)))
     assert region.top + region.size.height == 180
     assert region.left + region.size.width == 320
     assert region.size.width >= 0.78 * region.size.height
 
 
-@pytest.mark.parametrize("people", [(), ((0, 180, 40, 280),)], ids=["nobody", "everywhere"])
-def test_there_is_no_second_look_where_it_would_show_no_more(square: Manifest, people: tuple) -> None:
+@pytest.mark.parametrize("people", [(), ((0, 180, 40, 280),)], ids=["no people", "everywhere"])
+def test_no_region_is_chosen_without_people_or_if_they_fill_the_frame(square: Manifest, people: tuple) -> None:
     assert Refiner(square, FRAME, WORKING).choose_region(answer(square, *people)) is None
 
 
@@ -87,20 +87,20 @@ def test_there_is_no_second_look_where_it_would_show_no_more(square: Manifest, p
         ((720, 1280), (36, 64), (720, 1280)),
     ],
 )
-def test_frames_are_wanted_at_a_whole_number_of_times_the_masks_size(
+def test_frames_are_decoded_at_an_integer_multiple_of_the_mask_size(
     square: Manifest, frame: tuple[int, int], working: tuple[int, int], detail: tuple[int, int]
 ) -> None:
     assert Refiner(square, Size(*frame), Size(*working)).detail_size == Size(*detail)
 
 
 @pytest.mark.parametrize("offset", [1.5, 0.0], ids=["centres", "corners"])
-def test_a_place_lies_around_its_person_to_the_pixel(offset: float) -> None:
+def test_the_region_is_centred_on_its_person_to_the_pixel(offset: float) -> None:
     """Cells 8 to 15 down and 12 to 19 across; a cell is 4 pixels of the input, 5.625 and 10 of the mask."""
-    told = manifest(Toy(height=128, width=128, rule="stretch"))
-    told["outputs"][0]["grid"] |= {"offset_y": offset, "offset_x": offset}
+    facts = manifest(Toy(height=128, width=128, rule="stretch"))
+    facts["outputs"][0]["grid"] |= {"offset_y": offset, "offset_x": offset}
     values = np.zeros((32, 32), np.float32)
     values[8:16, 12:20] = 1
-    region = Refiner(parse(json.dumps(told).encode()), FRAME, WORKING).choose_region(values)
+    region = Refiner(parse(json.dumps(facts).encode()), FRAME, WORKING).choose_region(values)
     moved = offset - 1.5
     middle = ((48 + moved) * 180 / 128, (64 + moved) * 320 / 128)
     sides = (45 + 2 * 0.05 * 180, 80 * 1.25)
@@ -110,7 +110,7 @@ def test_a_place_lies_around_its_person_to_the_pixel(offset: float) -> None:
     assert region.size.width == pytest.approx(sides[1], abs=1.5)
 
 
-def test_nobody_is_looked_for_in_what_fills_the_input() -> None:
+def test_the_padding_of_a_letterboxed_input_is_not_searched_for_people() -> None:
     letterboxed = parse(json.dumps(manifest(Toy(height=128, width=128, rule="letterbox"))).encode())
     refiner, alone = Refiner(letterboxed, FRAME, WORKING), answer(letterboxed, (60, 140, 100, 150))
     beside = alone.copy()
@@ -119,7 +119,7 @@ def test_nobody_is_looked_for_in_what_fills_the_input() -> None:
     assert refiner.choose_region(np.where(np.arange(32)[:, None] >= 18, np.ones((32, 32), np.float32), 0)) is None
 
 
-def test_the_second_look_is_at_the_place_and_its_answer_goes_there_only(square: Manifest) -> None:
+def test_the_second_pass_crops_its_region_and_changes_only_the_mask_there(square: Manifest) -> None:
     refiner, region = Refiner(square, FRAME, WORKING), Region(40, 60, Size(60, 90))
     frame = np.zeros((720, 1280, 3), np.uint8)
     frame[160:280, 240:420] = 255  # the upper left quarter of the region
@@ -135,14 +135,14 @@ def test_the_second_look_is_at_the_place_and_its_answer_goes_there_only(square: 
     assert (mask[outside] == 0.5).all()
 
 
-def test_an_earlier_first_look_has_no_say(square: Manifest) -> None:
+def test_a_first_pass_of_an_earlier_frame_is_ignored(square: Manifest) -> None:
     mask = np.ones(WORKING, np.float32)
     refined = RefinedRegion(np.zeros((32, 32), np.float32), Region(0, 0, Size(80, 80)), alone=True)
     Refiner(square, FRAME, WORKING).merge(mask, refined)
     assert (mask[:80, :80] == 0).all()
 
 
-def test_a_small_figure_that_moves_is_somebody_who_enters_and_no_speck(square: Manifest) -> None:
+def test_a_small_figure_is_included_in_the_region_only_if_it_moves(square: Manifest) -> None:
     refiner, both = Refiner(square, FRAME, WORKING), answer(square, (40, 140, 60, 110), (140, 156, 180, 196))
     moved = np.zeros((11, 20), bool)
     alone = refiner.choose_region(both, moved)
@@ -155,7 +155,7 @@ def test_a_small_figure_that_moves_is_somebody_who_enters_and_no_speck(square: M
     assert region.left + region.size.width >= 196
 
 
-def test_where_the_first_look_has_no_doubt_it_keeps_a_word(square: Manifest) -> None:
+def test_the_first_pass_keeps_some_weight_where_it_is_certain(square: Manifest) -> None:
     mask = np.ones(WORKING, np.float32)
     refined = RefinedRegion(np.zeros((32, 32), np.float32), Region(0, 0, Size(80, 80)))
     Refiner(square, FRAME, WORKING).merge(mask, refined)
@@ -182,7 +182,7 @@ async def make_track(video: Path, out: Path, served: Served, *, refine: bool) ->
         return np.array([entry.mask for entry in track]), tally
 
 
-async def test_a_track_of_second_looks_is_finer(tmp_path: Path, toy_manifest: Manifest) -> None:
+async def test_tracks_with_a_second_pass_are_more_accurate(tmp_path: Path, toy_manifest: Manifest) -> None:
     pictures = [np.zeros((720, 1280), np.uint8) for _ in range(12)]
     truths = np.zeros((12, *WORKING), bool)
     for at, picture in enumerate(pictures):

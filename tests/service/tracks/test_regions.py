@@ -20,7 +20,7 @@ def make_manifest(*channels: tuple[str, float]) -> Manifest:
     return msgspec.convert(facts, Manifest)
 
 
-def test_a_union_shows_what_any_region_shows_by_its_own_threshold() -> None:
+def test_a_union_applies_each_regions_own_threshold() -> None:
     union = RegionUnion(make_manifest(("person", 0.5), ("text", 0.2)), ("person", "text"))
     person, text = np.array([[0.6, 0.1, 0.1, 0.0]], np.float32), np.array([[0.0, 0.25, 0.15, 1.0]], np.float32)
     found = union.select((np.stack([person, text])[None],))
@@ -29,18 +29,18 @@ def test_a_union_shows_what_any_region_shows_by_its_own_threshold() -> None:
     assert found.min() >= 0
 
 
-def test_without_names_it_is_the_models_own_region_as_it_is() -> None:
+def test_without_names_the_main_region_of_the_model_is_returned_unchanged() -> None:
     given = make_manifest(("sky", 0.5), ("person", 0.5))
     values = np.random.default_rng(0).random((1, 2, 6, 10), np.float32)
     assert np.array_equal(RegionUnion(given).select((values,)), values[0, 1])
 
 
-def test_an_unknown_region_is_refused_with_the_nearest_name() -> None:
+def test_an_unknown_region_is_rejected() -> None:
     with pytest.raises(InvalidParameterError, match="doesn't know 'txt'"):
         RegionUnion(make_manifest(("person", 0.5), ("text", 0.5)), ("person", "txt"))
 
 
-def test_maps_that_lie_differently_are_refused() -> None:
+def test_regions_with_different_grids_are_rejected() -> None:
     facts = manifest(Toy())
     (port,) = facts["outputs"]
     other = msgspec.json.decode(msgspec.json.encode(port)) | {"name": "letters"}

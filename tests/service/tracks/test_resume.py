@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return store.path
 
 
-def test_segments_are_found_again_with_their_times_and_tallies(path: Path) -> None:
+def test_stored_segments_are_found_with_their_times_and_tallies(path: Path) -> None:
     store = SegmentStore(path, LABEL)
     assert store.segments == [FIRST, SECOND]
     store.append(StoredSegment(20, 29, 5), b"third")
@@ -31,7 +31,7 @@ def test_segments_are_found_again_with_their_times_and_tallies(path: Path) -> No
     store.close()
 
 
-def test_another_label_begins_anew(path: Path) -> None:
+def test_a_different_label_discards_the_stored_segments(path: Path) -> None:
     store = SegmentStore(path, b"another job")
     assert store.segments == []
     store.close()
@@ -41,7 +41,7 @@ def test_another_label_begins_anew(path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 34, 3))
-def test_a_torn_end_costs_its_segment_only(path: Path, cut: int) -> None:
+def test_a_truncated_store_loses_only_its_last_segment(path: Path, cut: int) -> None:
     whole = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-cut])
     store = SegmentStore(path, LABEL)
@@ -52,7 +52,7 @@ def test_a_torn_end_costs_its_segment_only(path: Path, cut: int) -> None:
     store.close()
 
 
-def test_a_changed_byte_ends_what_is_believed(path: Path) -> None:
+def test_a_corrupt_segment_and_all_later_ones_are_discarded(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(b"first")] ^= 1
     path.write_bytes(data)
@@ -61,7 +61,7 @@ def test_a_changed_byte_ends_what_is_believed(path: Path) -> None:
     store.close()
 
 
-def test_one_writer_keeps_the_other_out_until_it_is_closed(path: Path) -> None:
+def test_a_store_can_be_open_only_once(path: Path) -> None:
     store = SegmentStore(path, LABEL)
     with pytest.raises(TrackError, match="another one has it open"):
         SegmentStore(path, LABEL)
@@ -70,6 +70,6 @@ def test_one_writer_keeps_the_other_out_until_it_is_closed(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="expected a file that can be written"):
         SegmentStore(tmp_path / "none" / "part", LABEL)

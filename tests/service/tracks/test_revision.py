@@ -14,8 +14,9 @@ _MOST_APART = 0.002  # of a mask's pixels: instruction sets round differently, b
 
 STORE = "python -m tests.service.tracks.reference"
 WHAT_TO_DO = (
-    "the masks of a drawn clip have changed, and REVISION in danmatte/tracks/pipeline.py hasn't. Libraries would take "
-    f"tracks of the code before for those of this code. If the change is meant, raise REVISION and run `{STORE}`"
+    "the masks of a drawn clip have changed, and REVISION in danmatte/tracks/pipeline.py hasn't. Libraries would keep "
+    "tracks of the earlier code as if this code had made them. If the change is meant, raise REVISION and run "
+    f"`{STORE}`"
 )
 
 
@@ -40,20 +41,20 @@ def compare(made: tuple[np.ndarray, np.ndarray], stored: tuple[np.ndarray, np.nd
 
 
 @pytest.mark.parametrize("plan", list(reference.PLANS))
-def test_masks_of_a_revision_stay_as_they_are(
+def test_masks_equal_the_stored_ones_of_the_same_revision(
     plan: str, masks_by_plan: dict[str, tuple[np.ndarray, np.ndarray]], reference_file: Path
 ) -> None:
     apart = compare(masks_by_plan[plan], reference.load(plan, reference_file))
     assert apart <= _MOST_APART, f"{plan}: {100 * apart:.2f} % of a mask's pixels differ: {WHAT_TO_DO}"
 
 
-def test_a_small_change_of_masks_is_noticed(reference_file: Path, tmp_path: Path) -> None:
+def test_a_small_change_of_masks_is_detected(reference_file: Path, tmp_path: Path) -> None:
     video = write(tmp_path / "clip.mkv", reference.draw(), codec="ffv1", pixel="gray")
     other = reference.make_masks(replace(reference.PLANS["usual"], margin=0.02), video)
     assert compare(other, reference.load("usual", reference_file)) > _MOST_APART
 
 
-def test_a_stored_revision_is_not_written_over(reference_file: Path) -> None:
+def test_a_stored_revision_is_not_overwritten(reference_file: Path) -> None:
     before = reference_file.read_bytes()
     assert "raise REVISION" in reference.store()
     assert reference_file.read_bytes() == before

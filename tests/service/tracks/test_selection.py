@@ -23,48 +23,48 @@ PLAN = TrackPlan(Size(180, 320))
     ("shown", "expected"),
     [((1080, 1920), (180, 320)), ((480, 640), (180, 240)), ((1920, 1080), (320, 180)), ((800, 1920), (133, 320))],
 )
-def test_masks_keep_the_videos_proportions(shown: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_masks_keep_the_aspect_ratio_of_the_video(shown: tuple[int, int], expected: tuple[int, int]) -> None:
     assert choose_mask_size(Size(*shown)) == expected
 
 
-def test_the_working_size_stays_small() -> None:
+def test_the_working_size_does_not_grow_with_the_mask_size() -> None:
     assert PLAN.working == (180, 320)
     assert replace(PLAN, size=Size(720, 1280)).working == (180, 320)
 
 
 @pytest.mark.parametrize(("fps", "left"), [(30, 300), (15, 150), (60, 300), (10, 100), (1, 10)])
-def test_there_are_at_most_so_many_masks_a_second(fps: float, left: int) -> None:
+def test_the_number_of_masks_per_second_is_limited(fps: float, left: int) -> None:
     frames = [SimpleNamespace(pts_ms=round(at * 1000 / 30)) for at in range(300)]
     assert len(list(limit_rate(iter(frames), fps))) in (left, left + 1)
 
 
-def test_thinning_is_the_same_wherever_one_begins() -> None:
+def test_limiting_the_rate_selects_the_same_frames_from_any_start() -> None:
     frames = [SimpleNamespace(pts_ms=round(at * 1001 / 30)) for at in range(300)]
     whole = [frame.pts_ms for frame in limit_rate(iter(frames), 12)]
     later = [frame.pts_ms for frame in limit_rate(iter(frames[101:]), 12)]
     assert later[1:] == whole[-len(later) + 1 :]
 
 
-def test_a_still_picture_is_looked_at_once_a_while() -> None:
+def test_a_still_picture_is_computed_again_at_intervals() -> None:
     stillness = StillnessDetector(PLAN)
     held = [stillness.step(scene(1), 100 * at, cut=False) for at in range(25)]
     assert [at for at, each in enumerate(held) if not each] == [0, 10, 20]
 
 
-def test_somebody_small_who_moves_is_seen() -> None:
+def test_movement_of_a_small_figure_prevents_holding() -> None:
     stillness, moved = StillnessDetector(PLAN), scene(1)
     moved[80:100, 100:110] = 230
     assert not stillness.step(scene(1), 0, cut=False)
     assert not stillness.step(moved, 40, cut=False)
 
 
-def test_slow_changes_add_up() -> None:
+def test_slow_changes_add_up_until_a_new_mask_is_computed() -> None:
     stillness = StillnessDetector(replace(PLAN, hold_ms=10**6))
     held = [stillness.step(cv2.add(scene(1), at // 4), 40 * at, cut=False) for at in range(40)]
     assert held.count(False) > 3
 
 
-def test_nothing_is_held_over_a_cut() -> None:
+def test_no_mask_is_held_across_a_cut() -> None:
     stillness = StillnessDetector(PLAN)
     stillness.step(scene(1), 0, cut=False)
     assert not stillness.step(scene(1), 40, cut=True)

@@ -15,7 +15,7 @@ from tests.service.scenes import SIZE, scene
 from tests.service.toy import Toy, manifest
 
 REGION = Region(20, 90, Size(150, 100))
-NOBODY = np.zeros((32, 32), np.float32)
+EMPTY = np.zeros((32, 32), np.float32)
 
 
 def make_frame(*, left: int = 110, at: int = 0, cut: bool = False, light: int = 0) -> FrameAnalysis:
@@ -26,10 +26,10 @@ def make_frame(*, left: int = 110, at: int = 0, cut: bool = False, light: int = 
     return FrameAnalysis(40 * at, cut, grey, grey)
 
 
-SURVEY = Survey(NOBODY, REGION, make_frame().grey)
+SURVEY = Survey(EMPTY, REGION, make_frame().grey)
 
 
-def test_who_moves_within_the_region_needs_no_new_survey() -> None:
+def test_movement_within_the_region_needs_no_new_survey() -> None:
     assert SURVEY.serves(make_frame(left=130))
 
 
@@ -43,13 +43,13 @@ def test_who_moves_within_the_region_needs_no_new_survey() -> None:
         (replace(SURVEY, age=3), make_frame()),
         (replace(SURVEY, region=Region(20, 220, Size(150, 100))), make_frame()),
     ],
-    ids=["out of the region", "a cut", "everything changes", "nobody was there", "some frames passed", "at a side"],
+    ids=["out of the region", "a cut", "everything changes", "no people before", "some frames passed", "at a side"],
 )
-def test_otherwise_the_whole_picture_is_looked_at(survey: Survey, frame: FrameAnalysis) -> None:
+def test_other_changes_need_a_new_survey_of_the_whole_picture(survey: Survey, frame: FrameAnalysis) -> None:
     assert not survey.serves(frame)
 
 
-def test_what_moved_is_found_where_it_was_and_is() -> None:
+def test_movement_is_found_at_the_old_and_new_position() -> None:
     moved = find_moved(SURVEY, make_frame(left=140))
     assert moved is not None
     assert moved.shape == (11, 20)
@@ -63,7 +63,7 @@ def test_what_moved_is_found_where_it_was_and_is() -> None:
     [(None, make_frame()), (SURVEY, make_frame(left=140, cut=True)), (SURVEY, make_frame(light=30))],
     ids=["the first frame", "a cut", "the camera"],
 )
-def test_otherwise_nothing_is_known_to_have_moved(before: Survey | None, frame: FrameAnalysis) -> None:
+def test_movement_is_unknown_after_a_cut_or_a_moving_camera(before: Survey | None, frame: FrameAnalysis) -> None:
     assert find_moved(before, frame) is None
 
 
@@ -79,10 +79,10 @@ class Network:
 
     async def infer(self, _: Pixels) -> Probabilities:
         self.calls += 1
-        return NOBODY
+        return EMPTY
 
 
-async def test_nobody_is_looked_for_again_in_the_next_frame(known: Manifest) -> None:
+async def test_a_frame_after_a_survey_without_people_is_surveyed_again(known: Manifest) -> None:
     network, refiner = Network(), Refiner(known, Size(720, 1280), Size(*SIZE))
     picture = np.zeros((1, 128, 128, 3), np.uint8)
     before = await survey_frame(make_frame(), picture, None, network.infer, refiner)
@@ -91,7 +91,7 @@ async def test_nobody_is_looked_for_again_in_the_next_frame(known: Manifest) -> 
     assert (survey.age, network.calls) == (0, 2)
 
 
-async def test_an_older_survey_costs_one_inference_and_has_no_say_in_the_region(known: Manifest) -> None:
+async def test_a_reused_survey_needs_one_inference_and_only_the_second_pass_counts(known: Manifest) -> None:
     network, refiner = Network(), Refiner(known, Size(720, 1280), Size(*SIZE))
     survey = await survey_frame(
         make_frame(left=130, at=1), np.zeros((1, 128, 128, 3), np.uint8), SURVEY, network.infer, refiner

@@ -21,7 +21,7 @@ def fill(*paths: str, size: Size = SIZE) -> np.ndarray:
 
 @settings(max_examples=100, deadline=None)
 @given(MASKS)
-def test_outlines_in_tenths_fill_what_they_were_traced_from(mask: np.ndarray) -> None:
+def test_outlines_in_tenths_of_a_pixel_fill_the_traced_mask(mask: np.ndarray) -> None:
     height = len(mask)
     path = ""
     for outline in trace_outlines(mask):
@@ -30,7 +30,7 @@ def test_outlines_in_tenths_fill_what_they_were_traced_from(mask: np.ndarray) ->
     assert np.array_equal(fill_paths([path] if path else [], Size(*mask.shape)), mask)
 
 
-def test_y_goes_upwards_from_the_bottom() -> None:
+def test_y_coordinates_count_upwards_from_the_bottom() -> None:
     mask = fill("M0 0 L80 0 L80 20 L0 20 Z")
     assert mask[4:].all()
     assert not mask[:4].any()
@@ -40,20 +40,20 @@ def test_y_goes_upwards_from_the_bottom() -> None:
     "path",
     ["M20 20 L60 20 L60 40 L20 40 Z", "M20,20 60,20 60,40 20,40z", "m20 20 40 0 0 20-40 0z", "M20 20l40 0 0 20 -40 0"],
 )
-def test_large_and_small_letters_commas_and_open_outlines_mean_the_same(path: str) -> None:
+def test_equivalent_spellings_of_a_path_fill_the_same_pixels(path: str) -> None:
     mask = fill(path)
     assert mask[2:4, 2:6].all()
     assert mask.sum() == 8
 
 
-def test_a_relative_start_counts_from_where_the_outline_before_began() -> None:
+def test_a_relative_move_starts_from_the_beginning_of_the_previous_outline() -> None:
     mask = fill("M0 60l20 0 0 -20 -20 0zm40 0l20 0 0 -20 -20 0z")
     assert mask[:2, :2].all()
     assert mask[:2, 4:6].all()
     assert mask.sum() == 8
 
 
-def test_the_nonzero_rule_keeps_holes_of_the_other_direction_only() -> None:
+def test_by_the_nonzero_rule_only_outlines_in_opposite_direction_are_holes() -> None:
     outer, hole = "M0 0l80 0 0 60 -80 0z", "M20 20l0 20 20 0 0 -20z"
     same = "M20 20l20 0 0 20 -20 0z"
     assert fill(outer + hole).sum() == 48 - 4
@@ -64,7 +64,7 @@ def test_two_paths_are_filled_together() -> None:
     assert fill("M0 0l10 0 0 10 -10 0z", "M70 50l10 0 0 10 -10 0z").sum() == 2
 
 
-def test_a_curve_is_followed_closely() -> None:
+def test_a_circle_of_curves_is_filled_accurately() -> None:
     radius, k = 40, 40 * 0.5523
     circle = (
         f"M80 40C80 {40 + k} {40 + k} 80 40 80C{40 - k} 80 0 {40 + k} 0 40"
@@ -83,19 +83,19 @@ def test_a_curve_is_followed_closely() -> None:
     assert np.array_equal(relative, mask)
 
 
-def test_a_curves_first_knot_draws_its_beginning() -> None:
+def test_the_first_control_point_of_a_curve_shapes_its_beginning() -> None:
     mask = fill("M0 0C0 60 0 0 80 0z")  # rises steeply, then falls slowly
     assert mask[:, 1].sum() == 2
     assert not mask[:, 5:].any()
 
 
-def test_what_lies_outside_the_picture_is_cut_off() -> None:
+def test_paths_are_clipped_to_the_picture() -> None:
     assert fill("M-500 -500L500 -500L500 500L-500 500z").all()
     assert not fill("M1000 0l10 0 0 10 -10 0z").any()
 
 
 @pytest.mark.parametrize(
-    ("path", "says"),
+    ("path", "expected"),
     [
         ("M1 2 3", "expected a multiple of 2 numbers"),
         ("M", "expected a multiple of 2 numbers"),
@@ -108,11 +108,11 @@ def test_what_lies_outside_the_picture_is_cut_off() -> None:
         ("M0 0L99999999 0", "expected numbers within"),
     ],
 )
-def test_what_is_no_such_path_is_refused(path: str, says: str) -> None:
-    with pytest.raises(TrackError, match=says):
+def test_an_invalid_path_is_rejected(path: str, expected: str) -> None:
+    with pytest.raises(TrackError, match=expected):
         fill(path)
 
 
-def test_a_path_that_crosses_its_rows_without_end_is_refused() -> None:
+def test_a_path_that_crosses_rows_too_often_is_rejected() -> None:
     with pytest.raises(TrackError, match="cross its rows too often"):
         fill("M0 0" + "L10 60L10 0" * 200)

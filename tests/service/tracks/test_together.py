@@ -73,7 +73,9 @@ def jobs(tmp_path: Path) -> Callable[[str], list[TrackJob]]:
     return plan
 
 
-def test_several_at_once_are_made_as_one_after_another(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+def test_concurrent_videos_get_the_same_tracks_as_sequential_ones(
+    jobs: Callable[[str], list[TrackJob]], toy: Served
+) -> None:
     alone, beside = jobs("alone"), jobs("beside")
     list(make_tracks(alone, TrackOptions(), toy, at_once=1))
     summaries = list(make_tracks(beside, TrackOptions(), toy, at_once=3))
@@ -83,31 +85,29 @@ def test_several_at_once_are_made_as_one_after_another(jobs: Callable[[str], lis
         assert one.track.read_bytes() == other.track.read_bytes()
 
 
-def test_no_more_are_under_way_than_was_said(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+def test_concurrent_videos_never_exceed_the_given_number(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
     watcher = Watcher(20)
     list(make_tracks(jobs("tracks"), TrackOptions(), toy, watcher.watch, at_once=2))
     assert 1 <= watcher.most <= 2
 
 
 @pytest.mark.parametrize(("cores", "at_once"), [(1, 1), (2, 1), (4, 2), (8, 4), (64, 5)])
-def test_the_cores_decide_how_many_videos_are_under_way(
+def test_the_default_number_of_concurrent_videos_follows_the_cores(
     cores: int, at_once: int, jobs: Callable[[str], list[TrackJob]], toy: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    counts = []
 
     def make(served: Served, *, videos: int) -> Pipeline:
-        asked.append(videos)
+        counts.append(videos)
         return make_pipeline(served, videos=videos)
 
     monkeypatch.setattr(together, "count_cores", lambda: cores)
     monkeypatch.setattr(together, "make_pipeline", make)
     list(make_tracks(jobs("tracks"), TrackOptions(), toy))
-    assert asked == [at_once]
+    assert counts == [at_once]
 
 
-def test_a_video_that_fails_or_was_there_keeps_its_place_among_the_summaries(
-    jobs: Callable[[str], list[TrackJob]], toy: Served
-) -> None:
+def test_summaries_of_failed_and_kept_videos_stay_in_order(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
     wanted = jobs("tracks")
     wanted[1].video.write_bytes(b"no video")
     wanted[3].track.write_bytes(b"a track")
@@ -116,7 +116,9 @@ def test_a_video_that_fails_or_was_there_keeps_its_place_among_the_summaries(
     assert wanted[3].track.read_bytes() == b"a track"
 
 
-def test_the_others_go_on_while_a_finished_one_is_concluded(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+def test_other_videos_continue_while_a_finished_one_is_concluded(
+    jobs: Callable[[str], list[TrackJob]], toy: Served
+) -> None:
     wanted, concluded, second = jobs("tracks")[:2], list[str](), threading.Event()
 
     def conclude(summary: TrackSummary) -> None:
@@ -131,7 +133,7 @@ def test_the_others_go_on_while_a_finished_one_is_concluded(jobs: Callable[[str]
     assert [summary.track for summary in summaries] == [str(job.track) for job in wanted]
 
 
-def test_what_has_no_new_track_is_concluded_too(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+def test_failed_and_kept_videos_are_concluded_too(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
     wanted, concluded = jobs("tracks")[:2], list[TrackSummary]()
     wanted[0].video.write_bytes(b"no video")
     wanted[1].track.write_bytes(b"a track")
@@ -139,7 +141,9 @@ def test_what_has_no_new_track_is_concluded_too(jobs: Callable[[str], list[Track
     assert {type(summary) for summary in concluded} == {FailedTrack, KeptTrack}
 
 
-def test_leaving_ends_the_others_and_leaves_no_half_track(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+def test_closing_the_generator_ends_other_videos_without_partial_tracks(
+    jobs: Callable[[str], list[TrackJob]], toy: Served
+) -> None:
     wanted = jobs("tracks")
     making = make_tracks(wanted, TrackOptions(), toy, at_once=2)
     next(making)
@@ -152,12 +156,12 @@ def test_leaving_ends_the_others_and_leaves_no_half_track(jobs: Callable[[str], 
             assert len(list(track)) == 20 + int(job.video.stem)
 
 
-def test_an_impossible_number_is_refused(toy: Served) -> None:
+def test_a_negative_number_of_concurrent_videos_is_rejected(toy: Served) -> None:
     with pytest.raises(InvalidParameterError, match="at-once: expected at least 0"):
         list(make_tracks([], TrackOptions(), toy, at_once=-1))
 
 
-async def test_large_frames_wait_for_their_pixels_and_the_largest_are_alone() -> None:
+async def test_a_frame_larger_than_the_pixel_budget_waits_until_it_is_alone() -> None:
     budget, order = PixelBudget(100), list[str]()
     leave = asyncio.Event()
 
@@ -187,7 +191,7 @@ sys.exit(cli.main(sys.argv[2:]))
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes can't be pinned here")
-def test_a_process_that_is_pinned_to_some_cores_makes_the_same_tracks(
+def test_a_process_pinned_to_fewer_cores_makes_the_same_tracks(
     jobs: Callable[[str], list[TrackJob]], models: Path, tmp_path: Path
 ) -> None:
     jobs("unused")

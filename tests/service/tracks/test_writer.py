@@ -29,7 +29,7 @@ def times(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["a.mattes", "a.webmask"])
-def test_nothing_is_at_its_place_before_it_is_whole(name: str, tmp_path: Path) -> None:
+def test_a_track_appears_only_when_it_is_complete(name: str, tmp_path: Path) -> None:
     with TrackWriter(tmp_path / name, HEADER) as track:
         track.add(entry(0))
         track.end_segment(25_000)
@@ -38,7 +38,7 @@ def test_nothing_is_at_its_place_before_it_is_whole(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["a.mattes", "a.webmask"])
-def test_a_killed_writer_loses_only_the_segment_it_was_at(name: str, tmp_path: Path) -> None:
+def test_a_killed_writer_loses_only_its_unfinished_segment(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     program = f"""
 import os
@@ -70,7 +70,7 @@ def room(file_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["at a segment", "at the end"])
-def test_a_full_disk_is_said_and_what_was_written_is_gone_on_with(whole: bool, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_track_can_be_resumed(whole: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.mattes"
     track = TrackWriter(path, HEADER)
     for number in range(50):
@@ -88,17 +88,17 @@ def test_a_full_disk_is_said_and_what_was_written_is_gone_on_with(whole: bool, t
 
 
 @pytest.mark.parametrize("stem", ["a" * 248, "弹幕" * 41])
-def test_a_track_may_have_any_name_that_file_systems_take(stem: str, tmp_path: Path) -> None:
+def test_a_track_with_the_longest_file_name_can_be_resumed(stem: str, tmp_path: Path) -> None:
     path = tmp_path / f"{stem}.mattes"
-    interrupted(path)
+    write_interrupted(path)
     with TrackWriter(path, HEADER) as again:
         assert again.last_pts_ms is not None  # finished segments are found again
         again.add(entry(again.last_pts_ms // 500 + 1))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
-    interrupted(tmp_path / "a.mattes")
+def test_an_incomplete_segment_at_the_end_is_discarded(tmp_path: Path) -> None:
+    write_interrupted(tmp_path / "a.mattes")
     (part,) = tmp_path.iterdir()
     part.write_bytes(part.read_bytes()[:-1])
     with TrackWriter(tmp_path / "a.mattes", HEADER) as again:
@@ -110,15 +110,15 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
     ("header", "job"),
     [(TrackHeader(Size(9, 15), "person", "toy", 3), ""), (TrackHeader(SIZE, "person", "toy", 4), ""), (HEADER, "x")],
 )
-def test_another_header_or_job_begins_anew(header: TrackHeader, job: str, tmp_path: Path) -> None:
-    interrupted(tmp_path / "a.mattes")
+def test_a_different_header_or_job_starts_a_new_track(header: TrackHeader, job: str, tmp_path: Path) -> None:
+    write_interrupted(tmp_path / "a.mattes")
     with TrackWriter(tmp_path / "a.mattes", header, job=job) as track:
         assert track.last_pts_ms is None
         track.add(Entry(0, np.zeros(header.size, np.bool_)))
     assert times(tmp_path / "a.mattes") == [0]
 
 
-def interrupted(path: Path) -> None:
+def write_interrupted(path: Path) -> None:
     """Write two complete segments and the start of another, then leave the writer by an error."""
     with pytest.raises(KeyboardInterrupt):
         begin(path)
@@ -131,32 +131,32 @@ def begin(path: Path) -> None:
         raise KeyboardInterrupt
 
 
-def test_leaving_by_an_error_keeps_the_whole_segments(tmp_path: Path) -> None:
-    interrupted(tmp_path / "a.mattes")
+def test_an_error_keeps_the_complete_segments(tmp_path: Path) -> None:
+    write_interrupted(tmp_path / "a.mattes")
     assert not (tmp_path / "a.mattes").exists()
     with TrackWriter(tmp_path / "a.mattes", HEADER) as track:
         assert track.last_pts_ms == 39 * 500
 
 
-def test_two_writers_never_share_a_track(tmp_path: Path) -> None:
+def test_a_second_writer_of_the_same_track_is_rejected(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "a.mattes", HEADER) as track:
         with pytest.raises(TrackError, match="another one has it open"):
             TrackWriter(tmp_path / "a.mattes", HEADER)
         track.add(entry(0))
 
 
-def test_a_track_holds_at_least_one_mask(tmp_path: Path) -> None:
+def test_a_track_without_masks_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="at least one mask"), TrackWriter(tmp_path / "a.mattes", HEADER):
         pass
     assert not (tmp_path / "a.mattes").exists()
 
 
-def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_a_mask_of_a_different_size_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="expected 14x9"), TrackWriter(tmp_path / "a.mattes", HEADER) as track:
         track.add(Entry(0, np.zeros((14, 9), np.bool_)))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a", "none/a.mattes"])
-def test_a_place_that_no_track_can_have_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_path_of_a_track_is_rejected(name: str, tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="expected a"):
         TrackWriter(tmp_path / name, HEADER)

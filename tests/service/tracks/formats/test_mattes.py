@@ -44,7 +44,7 @@ class Reader:
                 byte //= 3
 
 
-def records(data: bytes, pts: int, size: Size) -> Iterator[tuple[int, int, int, np.ndarray]]:
+def read_records(data: bytes, pts: int, size: Size) -> Iterator[tuple[int, int, int, np.ndarray]]:
     reader, mask, before = Reader(data), None, []
     while reader.at < len(data):
         pts += reader.varint()
@@ -54,11 +54,11 @@ def records(data: bytes, pts: int, size: Size) -> Iterator[tuple[int, int, int, 
             for number in range(reader.varint()):
                 x, y = before[number] if number < len(before) else (0, 0)
                 corners.append((x + reader.signed(), y + reader.signed()))
-            mask, before = drawn(corners, reader.turns(), size), corners
+            mask, before = draw_mask(corners, reader.turns(), size), corners
         yield pts, flags, coverage, mask
 
 
-def drawn(corners: list[tuple[int, int]], turns: Iterator[int], size: Size) -> np.ndarray:
+def draw_mask(corners: list[tuple[int, int]], turns: Iterator[int], size: Size) -> np.ndarray:
     """Return the mask, drawn as by the script in FORMAT.md."""
     flips = np.zeros((size.height, size.width + 1), int)
     for x0, y0 in corners:
@@ -77,8 +77,8 @@ def drawn(corners: list[tuple[int, int]], turns: Iterator[int], size: Size) -> n
 
 
 @pytest.mark.parametrize("polarity", ["person", "background"])
-def test_the_file_is_as_the_page_says(polarity: str, tmp_path: Path) -> None:
-    entries = list(some())
+def test_the_file_follows_its_published_format(polarity: str, tmp_path: Path) -> None:
+    entries = list(make_entries())
     with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, polarity, "né", 7)) as track:
         for entry in entries:
             track.add(entry)
@@ -91,7 +91,7 @@ def test_the_file_is_as_the_page_says(polarity: str, tmp_path: Path) -> None:
         start, offset, length = struct.unpack_from(">QQI", data, 20 + name + 20 * number)
         assert offset == end
         end += length
-        found += records(zlib.decompress(data[offset:end]), start, SIZE)
+        found += read_records(zlib.decompress(data[offset:end]), start, SIZE)
     assert end == len(data)
     assert [pts for pts, *_ in found] == [entry.pts_ms for entry in entries]
     for (_, flags, coverage, bits), entry in zip(found, entries, strict=True):
@@ -100,7 +100,7 @@ def test_the_file_is_as_the_page_says(polarity: str, tmp_path: Path) -> None:
         assert abs(coverage / 255 - entry.coverage) <= 0.5 / 255
 
 
-def some() -> Iterator[Entry]:
+def make_entries() -> Iterator[Entry]:
     """Yield entries with blobs, holes, noise, empty and full masks, some of them held."""
     random = np.random.default_rng(1)
     ys, xs = np.mgrid[:24, :33]
@@ -111,8 +111,8 @@ def some() -> Iterator[Entry]:
         yield Entry(900 * number, mask, number % 2 == 0, number % 12 == 0, number % 2 == 1, float(mask.mean()))
 
 
-def test_everything_an_entry_says_is_kept(tmp_path: Path) -> None:
-    entries = list(some())
+def test_all_fields_of_an_entry_are_stored(tmp_path: Path) -> None:
+    entries = list(make_entries())
     with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, "person", "toy", 7)) as track:
         for entry in entries:
             track.add(entry)
@@ -126,7 +126,7 @@ def test_everything_an_entry_says_is_kept(tmp_path: Path) -> None:
             assert abs(entry.coverage - other.coverage) <= 0.5 / 255
 
 
-def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
+def test_a_coverage_of_one_pixel_is_not_rounded_to_0(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "a.mattes", TrackHeader(Size(180, 320), "person")) as track:
         for number, coverage in enumerate([0.0, 1 / 57_600]):
             track.add(Entry(number, np.zeros((180, 320), np.bool_), coverage=coverage))
@@ -134,7 +134,7 @@ def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
         assert [entry.coverage > 0 for entry in track] == [False, True]
 
 
-def test_a_held_mask_costs_three_bytes_before_compression() -> None:
+def test_a_held_mask_takes_three_bytes_before_compression() -> None:
     recorder = Format.registered[".mattes"].make_recorder(TrackHeader(Size(180, 320), "person"))
     mask = np.random.default_rng(0).random((180, 320)) < 0.5
     assert len(recorder.record(Entry(0, mask), 33)) > 1000
@@ -142,7 +142,7 @@ def test_a_held_mask_costs_three_bytes_before_compression() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "expected"),
     [
         (bytes([0, 8, 0]), "a mask to repeat"),
         (bytes([0, 16, 0, 0]), "known flags"),
@@ -157,17 +157,17 @@ def test_a_held_mask_costs_three_bytes_before_compression() -> None:
         (bytes([0, 0, 0, 1, 0, 0, 237, *[242] * 1000]), "cross its rows too often"),
     ],
 )
-def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Path) -> None:
+def test_invalid_segments_are_rejected(data: bytes, expected: str, tmp_path: Path) -> None:
     packed = zlib.compress(data)
     (tmp_path / "a.mattes").write_bytes(
         Format.registered[".mattes"].format_head(TrackHeader(SIZE, "person"), [(0, len(packed))]) + packed
     )
-    with pytest.raises(TrackError, match=says), TrackReader(tmp_path / "a.mattes") as track:
+    with pytest.raises(TrackError, match=expected), TrackReader(tmp_path / "a.mattes") as track:
         list(track)
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "says"),
+    ("place", "value", "expected"),
     [
         (4, 3, "version 1 or 2"),
         (5, 2, "polarity"),
@@ -176,27 +176,27 @@ def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Pa
         (16, 0x80, "65536 segments"),
     ],
 )
-def test_heads_that_are_none_are_refused(place: int, value: int, says: str, tmp_path: Path) -> None:
+def test_invalid_heads_are_rejected(place: int, value: int, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "a.mattes"
     with TrackWriter(path, TrackHeader(Size(255, 2**14 - 1), "person", "toy", 7)) as track:
         track.add(Entry(0, np.zeros((255, 2**14 - 1), np.bool_)))
     data = bytearray(path.read_bytes())
     data[place] = value
     path.write_bytes(data)
-    with pytest.raises(TrackError, match=says):
+    with pytest.raises(TrackError, match=expected):
         TrackReader(path)
 
 
 def write_with_film(path: Path, film: Film | None = FILM) -> Path:
     with TrackWriter(path, TrackHeader(SIZE, "person", "né", 7)) as track:
-        for entry in some():
+        for entry in make_entries():
             track.add(entry)
         if film:
             track.describe_film(film)
     return path
 
 
-def test_facts_of_the_film_are_as_the_page_says(tmp_path: Path) -> None:
+def test_the_facts_of_the_film_follow_the_published_format(tmp_path: Path) -> None:
     data = write_with_film(tmp_path / "a.mattes").read_bytes()
     version, name, count, facts = data[4], *struct.unpack(">H", data[6:8]), *struct.unpack(">IH", data[16:22])
     assert (version, data[22 : 22 + name].decode()) == (2, "né")
@@ -214,7 +214,7 @@ def test_facts_of_the_film_are_as_the_page_says(tmp_path: Path) -> None:
     index = 22 + name + facts
     start, offset, length = struct.unpack_from(">QQI", data, index)
     assert offset == index + 20 * count
-    assert next(records(zlib.decompress(data[offset : offset + length]), start, SIZE))[0] == 0
+    assert next(read_records(zlib.decompress(data[offset : offset + length]), start, SIZE))[0] == 0
 
 
 def test_a_track_with_a_film_has_the_same_masks_as_one_without(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_track_with_a_film_has_the_same_masks_as_one_without(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("cut", "why"),
+    ("cut", "expected"),
     [
         (lambda data: data[:21], "truncated"),
         (lambda data: data[:60], "truncated"),
@@ -242,14 +242,14 @@ def test_a_track_with_a_film_has_the_same_masks_as_one_without(tmp_path: Path) -
         (lambda data: data[:20] + b"\xff\xff" + data[22:], "truncated|film"),
     ],
 )
-def test_facts_that_are_none_are_refused(tmp_path: Path, cut: Callable[[bytes], bytes], why: str) -> None:
+def test_invalid_facts_of_the_film_are_rejected(tmp_path: Path, cut: Callable[[bytes], bytes], expected: str) -> None:
     path = write_with_film(tmp_path / "a.mattes")
     path.write_bytes(cut(path.read_bytes()))
-    with pytest.raises(TrackError, match=why):
+    with pytest.raises(TrackError, match=expected):
         TrackReader(path)
 
 
-def test_facts_that_a_later_version_adds_are_passed_over(tmp_path: Path) -> None:
+def test_unknown_facts_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     path = write_with_film(tmp_path / "a.mattes", Film("0f" * 32, "media", 768, 432, (1, 1), 0, 19_000, 0, 1_234_567))
     path.write_bytes(path.read_bytes().replace(b'"origin_ms":1234567', b'"origin_ms":1,"y":2'))
     with TrackReader(path) as track:

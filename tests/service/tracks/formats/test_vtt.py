@@ -34,7 +34,7 @@ def write_track(path: Path, *, polarity: Polarity = "person", model: str = "toy"
 
 
 @pytest.mark.parametrize("polarity", ["person", "background"])
-def test_ffmpeg_reads_its_cues_one_after_another(polarity: Polarity, tmp_path: Path) -> None:
+def test_ffmpeg_reads_the_cues_with_their_times_and_masks(polarity: Polarity, tmp_path: Path) -> None:
     with av.open(str(write_track(tmp_path / "film.vtt", polarity=polarity))) as container:
         assert container.format.name == "webvtt"
         packets = [packet for packet in container.demux() if packet.size]
@@ -46,7 +46,7 @@ def test_ffmpeg_reads_its_cues_one_after_another(polarity: Polarity, tmp_path: P
         assert np.array_equal(bits if cue.polarity == "person" else ~bits, make_entry(number).mask)
 
 
-def test_everything_an_entry_says_is_kept_and_so_is_the_film(tmp_path: Path) -> None:
+def test_all_fields_of_an_entry_and_of_the_film_are_stored(tmp_path: Path) -> None:
     with TrackReader(write_track(tmp_path / "film.vtt")) as track:
         assert (track.header.model, track.header.version, track.header.film) == ("toy", 3, FILM)
         for number, entry in enumerate(track):
@@ -55,14 +55,14 @@ def test_everything_an_entry_says_is_kept_and_so_is_the_film(tmp_path: Path) -> 
             assert entry.coverage == pytest.approx(wanted.coverage, abs=5e-5)
 
 
-def test_a_name_that_looks_like_a_cue_begins_none(tmp_path: Path) -> None:
+def test_an_arrow_in_the_name_of_the_model_does_not_start_a_cue(tmp_path: Path) -> None:
     path = write_track(tmp_path / "film.vtt", model="a --> b")
     assert path.read_text().count("-->") == 20
     with TrackReader(path) as track:
         assert track.header.model == "a --> b"
 
 
-def test_cues_of_a_segment_end_where_the_next_begin(tmp_path: Path) -> None:
+def test_each_cue_ends_where_the_next_one_begins(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "film.vtt", HEADER) as track:
         for pts_ms in (0, 9000, 21_000, 21_040):
             track.add(Entry(pts_ms, np.zeros(SIZE, np.bool_)))
@@ -75,7 +75,7 @@ def test_cues_of_a_segment_end_where_the_next_begin(tmp_path: Path) -> None:
     ]
 
 
-def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
+def test_a_coverage_of_one_pixel_is_not_rounded_to_0(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "film.vtt", HEADER) as track:
         track.add(Entry(0, np.zeros(SIZE, np.bool_), coverage=1e-6))
     with TrackReader(tmp_path / "film.vtt") as track:
@@ -86,7 +86,7 @@ def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ms", "text"), [(0, "00:00:00.000"), (3_723_004, "01:02:03.004"), (360_000_001, "100:00:00.001")]
 )
-def test_times_are_written_as_webvtt_has_them(ms: int, text: str) -> None:
+def test_times_are_written_and_read_in_the_format_of_webvtt(ms: int, text: str) -> None:
     assert format_time(ms) == text
     facts = msgspec.json.encode(CueMask(width=14, height=9, mask="")).decode()
     assert read_cue(f"{text} --> {text}\n{facts}", HEADER).pts_ms == ms
@@ -100,7 +100,7 @@ def make_cue(**changes: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("cue", "says"),
+    ("cue", "expected"),
     [
         ("no times\n{}", "expected its two times"),
         ("00:00:00.000\n{}", "expected its two times"),
@@ -117,19 +117,19 @@ def make_cue(**changes: Any) -> str:
         (make_cue(coverage=2), "mask at 0 ms"),
     ],
 )
-def test_cues_that_are_no_mask_are_refused(cue: str, says: str) -> None:
-    with pytest.raises(TrackError, match=says):
+def test_invalid_cues_are_rejected(cue: str, expected: str) -> None:
+    with pytest.raises(TrackError, match=expected):
         read_cue(cue, HEADER)
 
 
-def test_nothing_may_follow_the_last_turn() -> None:
+def test_bytes_after_the_last_turn_are_rejected() -> None:
     data = encode_outlines(make_entry(7).mask)
     assert np.array_equal(fill_outlines(data, SIZE), make_entry(7).mask)
     with pytest.raises(TrackError, match="nothing after the last turn"):
         fill_outlines(data + b"\0", SIZE)
 
 
-def test_no_bytes_are_nobody() -> None:
+def test_a_mask_without_bytes_is_empty() -> None:
     assert not fill_outlines(b"", SIZE).any()
 
 
@@ -142,7 +142,7 @@ def change_head(path: Path, facts: bytes, stated: int | None = None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("facts", "expected"),
     [
         (b"{", "facts as JSON"),
         (b"\xff", "facts as JSON"),
@@ -157,18 +157,18 @@ def change_head(path: Path, facts: bytes, stated: int | None = None) -> Path:
         (b'{"width":14,"height":9,"segments":[[0,5]],"film":{}}', "film"),
     ],
 )
-def test_heads_that_are_none_are_refused(facts: bytes, says: str, tmp_path: Path) -> None:
-    with pytest.raises(TrackError, match=says):
+def test_invalid_heads_are_rejected(facts: bytes, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match=expected):
         TrackReader(change_head(tmp_path / "film.vtt", facts))
 
 
 @pytest.mark.parametrize("stated", [0, 38, 99_999_999, 4000])
-def test_a_head_of_another_length_is_refused(stated: int, tmp_path: Path) -> None:
+def test_a_head_of_the_wrong_length_is_rejected(stated: int, tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="head"):
         TrackReader(change_head(tmp_path / "film.vtt", b'{"width":14,"height":9,"segments":[[0,5]]}', stated))
 
 
-def test_subtitles_are_no_track(tmp_path: Path) -> None:
+def test_subtitles_are_rejected_as_a_track(tmp_path: Path) -> None:
     path = tmp_path / "film.vtt"
     path.write_text("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nGood morning, and good luck\n\n")
     with pytest.raises(TrackError, match="the first lines of danmatte's tracks"):

@@ -18,7 +18,7 @@ from tests.service import onebit
 SCHEME = b"data:image/svg+xml;base64,"
 
 
-def table(data: bytes) -> list[tuple[int, list[tuple[int, bytes]]]]:
+def read_segments(data: bytes) -> list[tuple[int, list[tuple[int, bytes]]]]:
     """Return the start and the records (pts and SVG) of every segment."""
     assert data[:4] == b"\x4d\x41\x53\x4b"
     assert struct.unpack(">i", data[4:8]) == (1,)
@@ -27,12 +27,12 @@ def table(data: bytes) -> list[tuple[int, list[tuple[int, bytes]]]]:
     places = [struct.unpack(">qq", data[16 + 16 * i : 32 + 16 * i]) for i in range(count)]
     ends = [offset for _, offset in places[1:]] + [len(data)]
     return [
-        (start, list(records(gzip.decompress(data[offset:end]))))
+        (start, list(read_records(gzip.decompress(data[offset:end]))))
         for (start, offset), end in zip(places, ends, strict=True)
     ]
 
 
-def records(inflated: bytes):
+def read_records(inflated: bytes):
     while inflated:
         length, pts = struct.unpack(">iq", inflated[:12])
         assert inflated[12:].startswith(SCHEME)
@@ -40,7 +40,7 @@ def records(inflated: bytes):
         inflated = inflated[12 + length :]
 
 
-def file_of(segments: list[tuple[int, bytes]]) -> bytes:
+def make_file(segments: list[tuple[int, bytes]]) -> bytes:
     """Return a file written by the same table."""
     packed = [(start, gzip.compress(content)) for start, content in segments]
     offset, index = 16 + 16 * len(packed), b""
@@ -67,13 +67,13 @@ def svg(*paths: str, size: str = 'width="8.000000px" height="4.000000px"') -> st
     )
 
 
-def test_the_file_is_as_the_table_says(tmp_path: Path) -> None:
+def test_the_file_follows_its_published_format(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     masks = [random.random((9, 14)) < share for share in np.linspace(0, 1, 30)]
     with TrackWriter(tmp_path / "a.webmask", TrackHeader(Size(9, 14), "background")) as track:
         for number, mask in enumerate(masks):
             track.add(Entry(33 + 1001 * number, mask))
-    segments = table((tmp_path / "a.webmask").read_bytes())
+    segments = read_segments((tmp_path / "a.webmask").read_bytes())
     assert [start for start, _ in segments] == [content[0][0] for _, content in segments] == [33, 10043, 20053]
     found = [record for _, content in segments for record in content]
     assert [pts for pts, _ in found] == [33 + 1001 * number for number in range(30)]
@@ -81,16 +81,16 @@ def test_the_file_is_as_the_table_says(tmp_path: Path) -> None:
         assert np.array_equal(onebit.from_svg(picture) == 0, mask), "the person is the hole"
 
 
-def test_potrace_like_pictures_are_read(tmp_path: Path) -> None:
+def test_pictures_in_the_form_that_potrace_writes_are_read(tmp_path: Path) -> None:
     """They contain curves, implicit repetition, several paths and holes."""
     person = svg(
         "M0 20 l0 -20 40 0 40 0 0 20 0 20 -40 0 -40 0 0 -20z "
         "m30 0 l0 10 20 0 0 -10 c0 -10 0 -10 -10 -10 -10 0 -10 0 -10 10z"
     )
-    nobody = svg("M0 40l80 0 0 -40 -80 0z")
+    empty = svg("M0 40l80 0 0 -40 -80 0z")
     two = svg("M0 40 l20 0 0 -40 -20 0z", "M60 40 80 40 80 0 60 0z")
     (tmp_path / "a.webmask").write_bytes(
-        file_of([(7, record(7, person) + record(40, nobody)), (10_050, record(10_050, two))])
+        make_file([(7, record(7, person) + record(40, empty)), (10_050, record(10_050, two))])
     )
     with TrackReader(tmp_path / "a.webmask") as track:
         first, second, third = track
@@ -103,7 +103,7 @@ def test_potrace_like_pictures_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "says"),
+    ("picture", "expected"),
     [
         ("", "expected width and height"),
         (svg("M0 0l10 0 0 10z", size='width="8" height="70000"'), "size"),
@@ -120,31 +120,31 @@ def test_potrace_like_pictures_are_read(tmp_path: Path) -> None:
         (svg("M0 0l10 0z").replace("<g ", "<g" + " " * 10_000), "tenths"),
     ],
 )
-def test_pictures_that_are_no_mask_are_refused(picture: str, says: str, tmp_path: Path) -> None:
-    (tmp_path / "a.webmask").write_bytes(file_of([(0, record(0, picture))]))
-    with pytest.raises(TrackError, match=says), TrackReader(tmp_path / "a.webmask") as track:
+def test_pictures_that_are_not_masks_are_rejected(picture: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "a.webmask").write_bytes(make_file([(0, record(0, picture))]))
+    with pytest.raises(TrackError, match=expected), TrackReader(tmp_path / "a.webmask") as track:
         list(track)
 
 
 @pytest.mark.parametrize("text", [b"data:image/png;base64,AAAA", SCHEME + b"*", SCHEME + base64.b64encode(b"\xff\xfe")])
-def test_records_of_another_kind_are_refused(text: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.webmask").write_bytes(file_of([(0, struct.pack(">iq", len(text), 0) + text)]))
+def test_records_of_a_different_kind_are_rejected(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.webmask").write_bytes(make_file([(0, struct.pack(">iq", len(text), 0) + text)]))
     with pytest.raises(TrackError, match="mask at 0 ms"):
         TrackReader(tmp_path / "a.webmask")
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("piece", ["<svg ", "<path ", 'd="', "M0 0", "l1 1", "-", "1", "<g "])
-def test_a_long_picture_of_one_piece_takes_no_time(piece: str, tmp_path: Path) -> None:
+def test_a_long_picture_of_repeated_text_is_read_without_a_timeout(piece: str, tmp_path: Path) -> None:
     picture = svg("M0 0z").replace("M0 0z", piece * (700_000 // len(piece)))
-    (tmp_path / "a.webmask").write_bytes(file_of([(0, record(0, picture))]))
+    (tmp_path / "a.webmask").write_bytes(make_file([(0, record(0, picture))]))
     with suppress(TrackError), TrackReader(tmp_path / "a.webmask") as track:
         list(track)
 
 
-def test_all_sizes_within_one_file_are_the_same(tmp_path: Path) -> None:
+def test_pictures_of_different_sizes_in_one_file_are_rejected(tmp_path: Path) -> None:
     wide = svg("M0 0z", size='width="9.000000px" height="4.000000px"')
-    (tmp_path / "a.webmask").write_bytes(file_of([(0, record(0, svg("M0 0z")) + record(1, wide))]))
+    (tmp_path / "a.webmask").write_bytes(make_file([(0, record(0, svg("M0 0z")) + record(1, wide))]))
     with pytest.raises(TrackError, match="expected 8x4, received 9x4"), TrackReader(tmp_path / "a.webmask") as track:
         list(track)
 
