@@ -16,7 +16,7 @@ def inner(flow: np.ndarray) -> np.ndarray:
     return flow[30:-30, 40:-40]
 
 
-def test_the_first_frame_has_a_guide_and_no_flows() -> None:
+def test_the_first_frame_has_an_edge_guide_but_no_optical_flow() -> None:
     first = FrameAnalyzer(ahead=True).analyze(scene(1), 7)
     assert (first.pts_ms, first.cut) == (7, False)
     assert first.guide is not None
@@ -24,7 +24,7 @@ def test_the_first_frame_has_a_guide_and_no_flows() -> None:
     assert first.ahead is None
 
 
-def test_flows_lead_there_and_back() -> None:
+def test_optical_flow_is_computed_to_the_previous_frame_and_from_it() -> None:
     analyzer = FrameAnalyzer(ahead=True)
     analyzer.analyze(scene(1), 0)
     second = analyzer.analyze(shift(scene(1), 4), 40)
@@ -35,7 +35,7 @@ def test_flows_lead_there_and_back() -> None:
     assert np.median(inner(second.back)[..., 1]) == pytest.approx(0, abs=0.3)
 
 
-def test_a_live_analyzer_computes_no_flow_ahead() -> None:
+def test_a_live_analyzer_computes_only_the_flow_to_the_previous_frame() -> None:
     analyzer = FrameAnalyzer(ahead=False)
     analyzer.analyze(scene(1), 0)
     second = analyzer.analyze(scene(1), 40)
@@ -43,17 +43,17 @@ def test_a_live_analyzer_computes_no_flow_ahead() -> None:
     assert second.ahead is None
 
 
-def test_no_flow_leads_over_a_cut_whoever_finds_it() -> None:
-    found, told = FrameAnalyzer(ahead=True), FrameAnalyzer(ahead=True)
-    for analyzer in (found, told):
+def test_no_flow_is_computed_across_a_detected_or_given_cut() -> None:
+    found, given = FrameAnalyzer(ahead=True), FrameAnalyzer(ahead=True)
+    for analyzer in (found, given):
         analyzer.analyze(scene(1), 0)
-    for frame in (found.analyze(scene(2, light=150), 40), told.analyze(scene(1), 40, cut=True)):
+    for frame in (found.analyze(scene(2, light=150), 40), given.analyze(scene(1), 40, cut=True)):
         assert frame.cut
         assert frame.back is None
         assert frame.ahead is None
 
 
-def test_a_held_frame_costs_nothing_and_flows_lead_past_it() -> None:
+def test_a_held_frame_is_not_analyzed_and_flows_skip_it() -> None:
     analyzer = FrameAnalyzer(ahead=True)
     analyzer.analyze(scene(1), 0)
     held = analyzer.analyze(shift(scene(1), 1), 40, held=True)
@@ -63,7 +63,7 @@ def test_a_held_frame_costs_nothing_and_flows_lead_past_it() -> None:
     assert np.median(inner(after.back)[..., 0]) == pytest.approx(-6, abs=0.5)
 
 
-def test_nothing_is_held_where_a_scene_begins() -> None:
+def test_holding_the_first_frame_of_a_scene_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 ms: expected probabilities"):
         FrameAnalyzer(ahead=True).analyze(scene(1), 0, held=True)
     analyzer = FrameAnalyzer(ahead=True)
@@ -72,7 +72,7 @@ def test_nothing_is_held_where_a_scene_begins() -> None:
         analyzer.analyze(scene(1), 40, cut=True, held=True)
 
 
-def test_without_colours_edges_are_found_in_brightness() -> None:
+def test_without_colours_the_edge_guide_uses_brightness() -> None:
     frame = FrameAnalyzer(ahead=False).analyze(with_person(100), 0)
     assert frame.colours.shape == (*SIZE, 3)
     assert np.array_equal(frame.colours[..., 0], with_person(100))

@@ -17,46 +17,46 @@ def refine(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return guide.refine(sharpen(guide.refine(alpha, 2)), 1)
 
 
-def late(where: np.ndarray) -> np.ndarray:
+def lag(where: np.ndarray) -> np.ndarray:
     return np.roll(probabilities(where), 2, axis=1)
 
 
-def test_edges_are_moved_to_the_pictures_edges() -> None:
-    mask = refine(late(person(100)), cv2.merge([with_person(100)] * 3))
-    assert iou(mask >= 0.5, person(100)) > 0.97 > iou(late(person(100)) >= 0.5, person(100))
+def test_mask_edges_are_moved_to_edges_of_the_picture() -> None:
+    mask = refine(lag(person(100)), cv2.merge([with_person(100)] * 3))
+    assert iou(mask >= 0.5, person(100)) > 0.97 > iou(lag(person(100)) >= 0.5, person(100))
 
 
-def test_edges_that_only_colours_show_are_found() -> None:
+def test_edges_visible_only_in_colour_are_found() -> None:
     red, green = (np.where(person(100), *pair).astype(np.uint8) for pair in ((160, 60), (77, 128)))
     picture = cv2.merge([red, green, np.full(SIZE, 90, np.uint8)])
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     assert np.ptp(grey.astype(int)) <= 1
-    assert iou(refine(late(person(100)), picture) >= 0.5, person(100)) > 0.97
+    assert iou(refine(lag(person(100)), picture) >= 0.5, person(100)) > 0.97
 
 
-def test_a_flat_picture_leaves_the_mask_where_it_is() -> None:
+def test_a_flat_picture_does_not_move_the_mask() -> None:
     flat = np.full((*SIZE, 3), 128, np.uint8)
     assert iou(refine(probabilities(person(100)), flat) >= 0.5, person(100)) > 0.98
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (180, 1)])
-def test_pictures_of_any_size_have_edges(size: tuple[int, int]) -> None:
+def test_pictures_of_any_size_can_be_refined(size: tuple[int, int]) -> None:
     alpha = np.full(size, 0.75, np.float32)
     assert EdgeGuide(np.full((*size, 3), 9, np.uint8)).refine(alpha, 2) == pytest.approx(alpha, abs=1e-3)
 
 
-def test_what_is_sharpened_stays_on_its_side() -> None:
+def test_sharpening_keeps_values_on_their_side_of_the_threshold() -> None:
     alpha = np.array([[0, 0.2, 0.5, 0.8, 1]], np.float32)
     assert sharpen(alpha) == pytest.approx(np.array([[0, 0.004, 0.5, 0.996, 1]]), abs=1e-3)
 
 
-def test_an_edge_that_is_out_of_reach_is_left_alone() -> None:
+def test_a_mask_far_from_an_edge_is_not_moved_to_it() -> None:
     far = np.roll(probabilities(person(100)), 40, axis=1)
     refined = EdgeGuide(cv2.merge([with_person(100)] * 3)).refine(far, 1)
     assert iou(refined >= 0.5, far >= 0.5) > iou(refined >= 0.5, person(100))
 
 
-def test_a_refined_mask_stays_in_range_and_the_given_one_is_not_written_to() -> None:
+def test_refining_keeps_values_from_0_to_1_and_does_not_change_its_input() -> None:
     alpha = probabilities(person(100), noise=3)
     before = alpha.copy()
     refined = EdgeGuide(cv2.merge([with_person(100)] * 3)).refine(alpha, 2)
@@ -66,7 +66,7 @@ def test_a_refined_mask_stays_in_range_and_the_given_one_is_not_written_to() -> 
     assert np.array_equal(alpha, before)
 
 
-def test_the_guide_is_a_regression_in_each_window() -> None:
+def test_the_edge_guide_reproduces_linear_combinations_of_colours() -> None:
     """If the mask is a linear combination of the colours, the filter reproduces it."""
     rough = cv2.GaussianBlur(np.random.default_rng(0).random((64, 96, 3), np.float32), (0, 0), 5)
     one, two, three = np.moveaxis((rough - rough.min()) / np.ptp(rough), 2, 0)

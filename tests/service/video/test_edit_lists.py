@@ -36,7 +36,7 @@ def make_film(*tracks: bytes, large: bool = False) -> io.BytesIO:
 
 
 @pytest.mark.parametrize("long", [False, True])
-def test_an_empty_edit_is_taken_for_one_of_the_tracks_timescale(long: bool) -> None:
+def test_an_empty_edit_is_measured_in_the_timescale_of_the_track(long: bool) -> None:
     # Measured in Firefox 153: a picture that starts a second after the sound was shown at 1000 / 12800 s.
     film = make_film(
         make_track(1, 12_800, [(1000, -1), (1600, 1024)], long=long), make_track(2, 44_100, [(1600, 1024)])
@@ -44,16 +44,16 @@ def test_an_empty_edit_is_taken_for_one_of_the_tracks_timescale(long: bool) -> N
     assert measure_early(film) == {1: pytest.approx(1 - 1000 / 12_800)}
 
 
-def test_an_index_behind_much_media_is_found() -> None:
+def test_an_index_after_media_with_a_64_bit_size_is_found() -> None:
     assert list(measure_early(make_film(make_track(7, 90_000, [(500, -1), (1600, 0)]), large=True))) == [7]
 
 
-def test_an_empty_edit_alone_counts_for_nothing() -> None:
+def test_an_empty_edit_without_a_following_one_is_ignored() -> None:
     assert measure_early(make_film(make_track(1, 12_800, [(1000, -1)]))) == {}
 
 
 @pytest.mark.parametrize("keep", range(0, 260, 13))
-def test_a_torn_file_has_none(keep: int) -> None:
+def test_a_truncated_file_causes_no_error(keep: int) -> None:
     whole = make_film(make_track(1, 12_800, [(1000, -1), (1600, 1024)])).getvalue()
     assert set(measure_early(io.BytesIO(whole[:keep]))) <= {1}
 
@@ -61,15 +61,15 @@ def test_a_torn_file_has_none(keep: int) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"\0\0\0\0moov", b"\0\0\0\1moov\xff", box(b"moov"), box(b"moov", bytes(64)), b"\x1a\x45\xdf\xa3"]
 )
-def test_what_is_no_film_has_none(data: bytes) -> None:
+def test_a_file_that_is_not_mp4_has_no_early_tracks(data: bytes) -> None:
     assert measure_early(io.BytesIO(data)) == {}
 
 
-def test_timescales_of_0_are_no_error() -> None:
+def test_a_timescale_of_0_causes_no_error() -> None:
     assert measure_early(make_film(make_track(1, 0, [(1000, -1), (1600, 0)]))) == {}
 
 
-def test_a_films_origin_is_where_firefox_counts_from(tmp_path: Path) -> None:
+def test_the_origin_of_a_video_is_where_firefox_counts_from(tmp_path: Path) -> None:
     path = write(tmp_path / "walk.mp4", walking(30), times_ms=range(8000, 9200, 40), sound_s=2)
     with Video(path) as video, path.open("rb") as file:
         early = measure_early(file)

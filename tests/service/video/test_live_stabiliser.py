@@ -41,13 +41,13 @@ def middle(alpha: Probabilities) -> float:
     return float(alpha[45, 80])
 
 
-def test_a_network_that_wavers_gives_a_mask_that_does_not() -> None:
+def test_a_mask_stays_steady_while_the_networks_output_wavers() -> None:
     stabiliser, grey = LiveStabiliser(), scene(1)
     painted = [middle(stabiliser.step(grey, person(0.7 if n % 2 == 0 else 0.45), n * 40).alpha) for n in range(10)]
     assert all(value >= 0.5 for value in painted)
 
 
-def test_each_of_several_regions_has_its_own_past() -> None:
+def test_each_region_is_stabilised_by_its_own_history() -> None:
     facts, stabiliser = served().manifest, LiveStabiliser()
     _, height, width, _ = facts.picture.shape
     shown = cv2.resize(pictures.noise(*SIZE), (width, height))[np.newaxis]
@@ -62,7 +62,7 @@ def test_each_of_several_regions_has_its_own_past() -> None:
     assert painted == [[True, False]] * 10
 
 
-def test_a_cut_is_told_and_nothing_is_taken_over_it() -> None:
+def test_a_cut_is_reported_and_resets_the_stabiliser() -> None:
     stabiliser = LiveStabiliser()
     for n in range(3):
         assert not stabiliser.step(scene(1), person(0.9), n * 40).cut
@@ -72,7 +72,7 @@ def test_a_cut_is_told_and_nothing_is_taken_over_it() -> None:
 
 
 @pytest.mark.parametrize("pts_ms", [0, 80, 40 * 40])
-def test_who_jumps_begins_anew(pts_ms: int) -> None:
+def test_a_jump_in_time_resets_the_stabiliser(pts_ms: int) -> None:
     stabiliser = LiveStabiliser()
     for n in range(3):
         stabiliser.step(scene(1), person(0.9), n * 40)
@@ -80,14 +80,14 @@ def test_who_jumps_begins_anew(pts_ms: int) -> None:
     assert np.array_equal(stabiliser.step(scene(1), person(0.45), pts_ms).alpha, fresh.alpha)
 
 
-def test_another_size_begins_anew() -> None:
+def test_a_different_frame_size_resets_the_stabiliser() -> None:
     stabiliser = LiveStabiliser()
     stabiliser.step(scene(1), person(0.9), 0)
     assert stabiliser.step(scene(1)[:60], person(0.9)[:60], 40).alpha.shape == (60, 160)
 
 
 @pytest.mark.parametrize("size", [(90, 160), (360, 640), (640, 360), (100, 100)])
-async def test_a_steady_mask_lies_where_the_plain_one_does(matting: Matting, size: tuple[int, int]) -> None:
+async def test_a_stabilised_mask_is_at_the_position_of_the_plain_one(matting: Matting, size: tuple[int, int]) -> None:
     wanted = MaskRequest(pictures.encoded(".png", pictures.rectangle(*size)), MaskOptions("raw", threshold=0.5))
     plain = (await matting.run(wanted, served(), Timing())).mask.alpha > 0
     steady = (await matting.run(wanted, served(), Timing(), LiveStabiliser().expect(0))).mask.alpha > 0
@@ -99,14 +99,14 @@ async def test_a_steady_mask_lies_where_the_plain_one_does(matting: Matting, siz
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 5), (10, 640)])
-async def test_no_frame_is_too_small(matting: Matting, size: tuple[int, int]) -> None:
+async def test_frames_of_any_small_size_are_stabilised(matting: Matting, size: tuple[int, int]) -> None:
     stabiliser, body = LiveStabiliser(), pictures.encoded(".png", np.full((*size, 3), 255, np.uint8))
     for n in range(3):
         matte = await matting.run(MaskRequest(body, MaskOptions("raw")), served(), Timing(), stabiliser.expect(n * 40))
         assert matte.mask.alpha.shape == size
 
 
-async def test_a_frame_says_afterwards_whether_a_scene_began_with_it(matting: Matting) -> None:
+async def test_a_processed_frame_reports_whether_it_was_a_cut(matting: Matting) -> None:
     stabiliser = LiveStabiliser()
     cuts = []
     for n, picture in enumerate([scene(1)] * 3 + [scene(2, light=100)] * 2):
@@ -117,7 +117,7 @@ async def test_a_frame_says_afterwards_whether_a_scene_began_with_it(matting: Ma
     assert cuts == [False, False, False, True, False]
 
 
-def test_frames_in_work_at_once_are_stabilised_one_after_the_other() -> None:
+def test_concurrent_frames_are_stabilised_one_at_a_time() -> None:
     stabiliser = LiveStabiliser()
     with ThreadPoolExecutor(4) as threads:
         steps = [threads.submit(stabiliser.step, scene(1), person(0.9), 40 * n) for n in range(12)]
@@ -126,7 +126,7 @@ def test_frames_in_work_at_once_are_stabilised_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
-def test_the_mask_does_not_depend_on_the_order_of_the_networks_colours(colour: str) -> None:
+def test_the_mask_does_not_depend_on_the_colour_order_of_the_network(colour: str) -> None:
     facts = served(colour=colour).manifest
     _, height, width, _ = facts.picture.shape
     picture = cv2.resize(pictures.noise(*SIZE), (width, height))

@@ -35,7 +35,7 @@ def store(shown: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_a_picture_is_seen_as_its_matrix_says(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+def test_a_picture_is_oriented_by_its_display_matrix(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     stored = store(QUARTERS, *matrix)
     with Video(write(tmp_path / "a.mp4", [stored] * 2, matrix=matrix)) as video:
         assert video.size == video.shown == QUARTERS.shape
@@ -46,11 +46,11 @@ def test_a_picture_is_seen_as_its_matrix_says(tmp_path: Path, matrix: tuple[int,
 
 
 @pytest.mark.parametrize("rotation", [0, 90])
-def test_what_h264_says_of_itself_counts_for_nothing(tmp_path: Path, rotation: int) -> None:
+def test_the_orientation_stated_inside_h264_is_ignored(tmp_path: Path, rotation: int) -> None:
     """Chromium and Firefox use only the orientation in the container."""
-    raw, told = write(tmp_path / "a.h264", [QUARTERS] * 2), tmp_path / "b.mp4"
+    raw, tagged = write(tmp_path / "a.h264", [QUARTERS] * 2), tmp_path / "b.mp4"
     plain = write(tmp_path / "a.mp4", [QUARTERS] * 2, rotation=rotation)
-    with av.open(str(raw)) as source, av.open(str(told), "w") as target:
+    with av.open(str(raw)) as source, av.open(str(tagged), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         stream.set_display_rotation(rotation)
         insert = BitStreamFilterContext("h264_metadata=rotate=180:display_orientation=insert", source.streams.video[0])
@@ -59,20 +59,20 @@ def test_what_h264_says_of_itself_counts_for_nothing(tmp_path: Path, rotation: i
             packet.stream, packet.time_base = stream, Fraction(1, 25)
             packet.pts = packet.dts = number
             target.mux(packet)
-    with Video(plain) as expected, Video(told) as video:
+    with Video(plain) as expected, Video(tagged) as video:
         assert (video.size, video.orientation) == (expected.size, expected.orientation)
         frame, other = next(video.read_frames()), next(expected.read_frames())
         assert np.array_equal(frame.to_grey(video.size), other.to_grey(video.size))
 
 
-def test_the_steps_to_an_upright_picture_have_names() -> None:
+def test_an_orientation_is_described_by_named_steps() -> None:
     assert Orientation().name_steps() == ()
     assert Orientation(True, False, True).name_steps() == ("transposed", "upended")
     assert Orientation(mirrored=True).name_steps() == ("mirrored",)
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_sides_of_the_stored_picture_are_those_of_the_upright_one(
+def test_sides_of_the_upright_picture_are_mapped_to_the_stored_one(
     tmp_path: Path, matrix: tuple[int, int, int, int]
 ) -> None:
     shown = np.zeros((120, 200), np.uint8)
@@ -84,6 +84,6 @@ def test_sides_of_the_stored_picture_are_those_of_the_upright_one(
     assert sides == (stored[0, columns], stored[-1, columns], stored[rows, 0], stored[rows, -1])
 
 
-def test_a_size_turns_with_the_picture() -> None:
+def test_a_size_is_transposed_with_the_picture() -> None:
     assert Orientation().turn_size(Size(3, 4)) == Size(3, 4)
     assert Orientation(transposed=True).turn_size(Size(3, 4)) == Size(4, 3)

@@ -31,7 +31,7 @@ def make_frame(pixel: str, grey: bool = False) -> tuple[av.VideoFrame, np.ndarra
 
 
 @pytest.mark.parametrize("pixel", ["yuv420p", "yuvj420p", "yuv444p", "yuv420p10le", "nv12"])
-def test_patches_are_what_the_whole_frame_shows_there(pixel: str) -> None:
+def test_patches_equal_the_same_areas_of_the_whole_frame(pixel: str) -> None:
     frame, picture = make_frame(pixel)
     for place, patch in zip(PARTS, cut_patches(read_planes(frame), PARTS), strict=True):
         expected = picture[place.top : place.top + place.height, place.left : place.left + place.width]
@@ -40,7 +40,7 @@ def test_patches_are_what_the_whole_frame_shows_there(pixel: str) -> None:
 
 
 @pytest.mark.parametrize("pixel", ["yuv420p", "yuvj420p", "yuv420p10le"])
-def test_brightness_has_black_at_16_whatever_the_format(pixel: str) -> None:
+def test_brightness_ranges_from_16_to_235_in_any_pixel_format(pixel: str) -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[:, 32:] = 255
     planes = read_planes(av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format=pixel))
@@ -48,7 +48,7 @@ def test_brightness_has_black_at_16_whatever_the_format(pixel: str) -> None:
     assert abs(int(planes[0][10, 60]) - 235) <= 1
 
 
-def test_planes_are_the_frames_own_memory_and_patches_of_brightness_are_not() -> None:
+def test_planes_share_the_memory_of_the_frame_and_patches_are_copies() -> None:
     frame, _ = make_frame("yuv420p")
     planes = read_planes(frame)
     assert not planes[0].flags.owndata
@@ -57,7 +57,7 @@ def test_planes_are_the_frames_own_memory_and_patches_of_brightness_are_not() ->
     assert (patch == planes[0][:64, :64]).all()
 
 
-def test_colours_are_half_as_large_also_of_odd_sizes() -> None:
+def test_colour_planes_have_half_the_size_of_the_frame() -> None:
     for height, width in product((48, 50), (64, 66)):
         shapes = [plane.shape for plane in read_planes(av.VideoFrame(width, height, "yuv420p"))]
         assert shapes == [(height, width), (height // 2, width // 2), (height // 2, width // 2)]

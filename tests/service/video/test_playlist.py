@@ -35,7 +35,7 @@ def read_times(path: Path, clock: ClockName = "media", from_ms: int = 0) -> list
         return [frame.pts_ms for frame in video.read_frames(from_ms)]
 
 
-def test_segments_are_one_film_that_begins_at_0(tmp_path: Path) -> None:
+def test_segments_are_read_as_one_video_that_starts_at_0(tmp_path: Path) -> None:
     path = write_list(tmp_path, *list_segments(write_segments(tmp_path, "a", [1480, 1880, 2280])))
     assert read_times(path) == list(range(0, 1200, 40))
     assert read_times(path, "file") == list(range(1480, 2680, 40))
@@ -43,9 +43,7 @@ def test_segments_are_one_film_that_begins_at_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stated_s", [0.4, 0.5, 1])
-def test_after_a_discontinuity_the_film_goes_on_at_once_whatever_lengths_are_stated(
-    tmp_path: Path, stated_s: float
-) -> None:
+def test_times_continue_without_a_gap_after_a_discontinuity(tmp_path: Path, stated_s: float) -> None:
     first, second = write_segments(tmp_path, "a", [1480, 1880]), write_segments(tmp_path, "b", [90_000, 90_400])
     third = write_segments(tmp_path, "c", [400])
     joined = [*list_segments(first, stated_s), "#EXT-X-DISCONTINUITY", *list_segments(second, stated_s)]
@@ -57,14 +55,14 @@ def test_after_a_discontinuity_the_film_goes_on_at_once_whatever_lengths_are_sta
             assert (video.broken, video.dropped, video.ended_ms) == ("", 0, 2000)
 
 
-def test_players_by_script_begin_with_the_first_decoding_time(tmp_path: Path) -> None:
+def test_the_time_of_scripted_players_starts_at_the_first_decoding_time(tmp_path: Path) -> None:
     with Video(write_list(tmp_path, *list_segments(write_segments(tmp_path, "a", [1480])))) as video:
         assert (video.first_ms, video.scripted_ms) == (0, 80)
     with Video(tmp_path / "a0.ts") as video:
         assert video.scripted_ms == 0
 
 
-def test_byte_ranges_are_cut_out_of_one_file(tmp_path: Path) -> None:
+def test_segments_can_be_byte_ranges_of_one_file(tmp_path: Path) -> None:
     parts = [(tmp_path / file).read_bytes() for file in write_segments(tmp_path, "a", [1480, 1880])]
     (tmp_path / "all file.ts").write_bytes(b"x" * 100 + b"".join(parts))
     ranges = [f"#EXT-X-BYTERANGE:{len(parts[0])}@100", f"#EXT-X-BYTERANGE:{len(parts[1])}"]
@@ -73,14 +71,14 @@ def test_byte_ranges_are_cut_out_of_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "date"), [(0, "00.250"), (1, "00.650"), (2, "01.050")])
-def test_the_date_of_a_recording_is_that_of_its_first_segment(tmp_path: Path, number: int, date: str) -> None:
+def test_the_date_of_a_recording_is_computed_for_its_first_segment(tmp_path: Path, number: int, date: str) -> None:
     lines = list_segments(write_segments(tmp_path, "a", [1480, 1880, 2280]))
     lines.insert(2 * number, f"#EXT-X-PROGRAM-DATE-TIME:2026-11-30T10:00:{date}Z")
     with Video(write_list(tmp_path, *lines)) as video:
         assert video.date_ms == 1_796_032_800_250
 
 
-def test_of_several_renditions_the_least_that_is_fine_enough_is_read(tmp_path: Path) -> None:
+def test_the_smallest_rendition_that_is_fine_enough_is_read(tmp_path: Path) -> None:
     write_list(tmp_path, *list_segments(write_segments(tmp_path, "a", [1480])))
     sizes = [(9, "1920x1080", "no.m3u8"), (5, "1280x720", "list.m3u8"), (1, "320x180", "none.m3u8")]
     lines = [
@@ -106,7 +104,7 @@ def format_period(facts: str, inside: str) -> str:
     return f'<Period {facts}>{sound}<AdaptationSet mimeType="video/mp4">{chosen}</AdaptationSet></Period>'
 
 
-def test_periods_are_at_their_presentation_times(tmp_path: Path) -> None:
+def test_dash_periods_start_at_their_presentation_times(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", walking(25), b_frames=2)
     write(tmp_path / "b.mp4", walking(25), times_ms=range(7000, 8000, 40))
     base = '<SegmentBase timescale="1000" presentationTimeOffset="7000"/>'
@@ -128,7 +126,7 @@ def test_periods_are_at_their_presentation_times(tmp_path: Path) -> None:
         'media="v-$Time$.ts" timescale="1000">' + TIMELINE.format(runs='<S t="0" d="400" r="-1"/>'),
     ],
 )
-def test_segments_are_named_by_templates(tmp_path: Path, template: str) -> None:
+def test_dash_segments_are_found_by_their_templates(tmp_path: Path, template: str) -> None:
     for at, file in enumerate(write_segments(tmp_path, "a", [400, 800, 1200])):
         data = (tmp_path / file).read_bytes()
         for name in (f"v-{at + 7:03}.ts", f"v-{400 * at}.ts"):
@@ -140,7 +138,7 @@ def test_segments_are_named_by_templates(tmp_path: Path, template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "why"),
+    ("name", "content", "expected"),
     [
         ("a.m3u8", "", "received none"),
         ("a.m3u8", "#EXTM3U\n#EXTINF:1,\nmissing.ts\n", "missing.ts, which doesn't exist"),
@@ -161,17 +159,17 @@ def test_segments_are_named_by_templates(tmp_path: Path, template: str) -> None:
         ),
     ],
 )
-def test_playlists_that_cannot_be_read_are_refused(tmp_path: Path, name: str, content: str, why: str) -> None:
+def test_invalid_playlists_are_rejected(tmp_path: Path, name: str, content: str, expected: str) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(TrackError, match=why):
+    with pytest.raises(TrackError, match=expected):
         read_sections(tmp_path / name)
 
 
-def test_any_other_file_has_no_sections(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_playlist_has_no_sections(tmp_path: Path) -> None:
     assert read_sections(tmp_path / "a.mp4") == ()
 
 
-def test_parts_are_read_as_one_file(tmp_path: Path) -> None:
+def test_joined_parts_are_read_as_one_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"0123456789")
     (tmp_path / "b").write_bytes(b"abc")
     joined = JoinedParts([Part(tmp_path / "a", 2, 3), Part(tmp_path / "b"), Part(tmp_path / "a", 9)])

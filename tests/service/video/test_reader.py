@@ -23,16 +23,16 @@ def read_times(path: Path, from_ms: int = 0) -> list[int]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
-def test_a_variable_rate_keeps_its_times_to_the_millisecond(tmp_path: Path, suffix: str) -> None:
-    told = [0, 33, 67, 90, 300, 301, 1000, 2500, 2541]
+def test_times_of_a_variable_frame_rate_are_exact_to_the_millisecond(tmp_path: Path, suffix: str) -> None:
+    times = [0, 33, 67, 90, 300, 301, 1000, 2500, 2541]
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    assert read_times(write(tmp_path / f"a{suffix}", walking(9), times_ms=told, codec=codec)) == told
+    assert read_times(write(tmp_path / f"a{suffix}", walking(9), times_ms=times, codec=codec)) == times
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
 @pytest.mark.parametrize("gop", [6, 250])
 @pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".flv", "libx264"), (".avi", "mpeg4")])
-def test_what_pages_play_by_script_begins_at_0_with_its_first_frame(
+def test_formats_that_browsers_play_only_by_script_start_at_0(
     tmp_path: Path, suffix: str, codec: str, gop: int, b_frames: int
 ) -> None:
     b_frames = 0 if suffix == ".avi" else b_frames
@@ -43,25 +43,25 @@ def test_what_pages_play_by_script_begins_at_0_with_its_first_frame(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_what_browsers_play_keeps_its_start(tmp_path: Path, suffix: str) -> None:
-    told = list(range(8332, 9132, 40))
-    path = write(tmp_path / f"a{suffix}", walking(20), times_ms=told, b_frames=2)
+def test_formats_that_browsers_play_keep_their_start_time(tmp_path: Path, suffix: str) -> None:
+    times = list(range(8332, 9132, 40))
+    path = write(tmp_path / f"a{suffix}", walking(20), times_ms=times, b_frames=2)
     with Video(path) as video:
-        assert [frame.pts_ms for frame in video.read_frames()] == told
-        assert [frame.pts_ms for frame in video.read_frames(8700)] == [at for at in told if at >= 8700]
+        assert [frame.pts_ms for frame in video.read_frames()] == times
+        assert [frame.pts_ms for frame in video.read_frames(8700)] == [at for at in times if at >= 8700]
         assert video.end_ms == 9132
         assert video.broken == ""
 
 
-def test_the_files_own_clock_is_there_for_who_asks(tmp_path: Path) -> None:
-    told = list(range(1480, 1880, 40))
-    with Video(write(tmp_path / "a.ts", walking(10), b_frames=2, times_ms=told), "file") as video:
-        assert [frame.pts_ms for frame in video.read_frames()] == told
+def test_the_clock_of_the_file_can_be_selected(tmp_path: Path) -> None:
+    times = list(range(1480, 1880, 40))
+    with Video(write(tmp_path / "a.ts", walking(10), b_frames=2, times_ms=times), "file") as video:
+        assert [frame.pts_ms for frame in video.read_frames()] == times
         assert video.end_ms == 1880
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mkv"])
-def test_of_frames_before_0_only_the_one_that_is_shown_at_0_has_a_mask(tmp_path: Path, suffix: str) -> None:
+def test_of_frames_before_0_only_the_one_shown_at_0_is_read(tmp_path: Path, suffix: str) -> None:
     codec = "libvpx" if suffix == ".webm" else "libx264"
     path = tmp_path / f"a{suffix}"
     with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
@@ -81,7 +81,7 @@ def test_of_frames_before_0_only_the_one_that_is_shown_at_0_has_a_mask(tmp_path:
         assert (video.before_start, video.broken) == (12, "")
 
 
-def test_frames_lost_at_the_start_are_told(tmp_path: Path) -> None:
+def test_frames_lost_at_the_start_are_reported(tmp_path: Path) -> None:
     whole = write(tmp_path / "a.ts", walking(60), gop=25)
     data, packets = whole.read_bytes(), whole.stat().st_size // 188
     torn = tmp_path / "torn.ts"
@@ -95,14 +95,14 @@ def test_frames_lost_at_the_start_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff"])
-def test_a_picture_is_refused_in_one_plain_line(tmp_path: Path, suffix: str) -> None:
+def test_a_picture_is_rejected_as_a_video(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
     with pytest.raises(TrackError, match=rf"a{suffix}: expected a video, received a picture \(\w+\)$"):
         Video(path)
 
 
-def test_an_animated_picture_that_cannot_be_decoded_is_refused_in_one_plain_line(tmp_path: Path) -> None:
+def test_an_animated_picture_that_cannot_be_decoded_is_rejected(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((8, 8, 3), 40 * at, np.uint8)) for at in range(4)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
     with pytest.raises(TrackError, match=r"a\.webp: expected a video, received a picture \(webp\)$"):
@@ -110,7 +110,7 @@ def test_an_animated_picture_that_cannot_be_decoded_is_refused_in_one_plain_line
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_a_rotated_video_is_seen_upright(tmp_path: Path, rotation: int) -> None:
+def test_a_rotated_video_is_read_upright(tmp_path: Path, rotation: int) -> None:
     shown = with_person(20)
     shown = shown if rotation == 180 else np.ascontiguousarray(shown[:, :120])  # portrait
     stored = np.ascontiguousarray(np.rot90(shown, -rotation // 90))
@@ -122,7 +122,7 @@ def test_a_rotated_video_is_seen_upright(tmp_path: Path, rotation: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(91, 161), (179, 319), (17, 33)])
-def test_odd_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_videos_of_odd_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
     picture = np.ascontiguousarray(with_person(20)[: size[0], : size[1]])
     with Video(write(tmp_path / "a.mkv", [picture] * 2, pixel="yuv444p")) as video:
         assert video.size == size
@@ -130,7 +130,7 @@ def test_odd_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
     assert np.abs(colours.mean(2) - picture).mean() < 15
 
 
-def test_ten_bits_are_read_like_eight(tmp_path: Path) -> None:
+def test_video_with_10_bits_is_read_like_video_with_8_bits(tmp_path: Path) -> None:
     eight = write(tmp_path / "8.mp4", walking(2))
     ten = write(tmp_path / "10.mp4", walking(2), pixel="yuv420p10le", codec="libx265")
     pictures = []
@@ -140,7 +140,7 @@ def test_ten_bits_are_read_like_eight(tmp_path: Path) -> None:
     assert np.abs(pictures[0] - pictures[1]).mean() < 3
 
 
-def test_high_dynamic_range_is_brought_to_the_usual_brightness() -> None:
+def test_high_dynamic_range_is_mapped_to_standard_brightness() -> None:
     from danmatte.video.decoded_frame import _CURVES
 
     (curve,) = _CURVES.values()
@@ -151,7 +151,7 @@ def test_high_dynamic_range_is_brought_to_the_usual_brightness() -> None:
     assert 170 < curve[paper_white] < 210
 
 
-def test_reading_from_the_middle_leaves_nothing_out(tmp_path: Path) -> None:
+def test_reading_from_the_middle_skips_no_frame(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", walking(100))
     assert read_times(path, 2000) == list(range(2000, 4000, 40))
     with Video(path) as video:
@@ -159,13 +159,13 @@ def test_reading_from_the_middle_leaves_nothing_out(tmp_path: Path) -> None:
             assert next(video.read_frames(from_ms)).pts_ms == (from_ms + 39) // 40 * 40
 
 
-def test_a_transport_stream_is_read_from_the_middle_too(tmp_path: Path) -> None:
+def test_a_transport_stream_can_be_read_from_the_middle(tmp_path: Path) -> None:
     path = write(tmp_path / "a.ts", walking(100))
     whole = read_times(path)
     assert read_times(path, whole[60]) == whole[60:]
 
 
-def test_a_video_that_breaks_off_is_read_up_to_there_and_says_so(tmp_path: Path) -> None:
+def test_a_truncated_video_is_read_to_its_end_and_reported_as_broken(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", walking(200))
     os.truncate(path, path.stat().st_size // 2)
     with Video(path) as video:
@@ -176,7 +176,7 @@ def test_a_video_that_breaks_off_is_read_up_to_there_and_says_so(tmp_path: Path)
         assert f"at {found[-1]} ms" in video.broken
 
 
-def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
+def test_a_complete_video_is_not_reported_as_broken(tmp_path: Path) -> None:
     with Video(write(tmp_path / "a.mp4", walking(50))) as video:
         assert len(list(video.read_frames())) == 50
         assert video.broken == ""
@@ -184,7 +184,7 @@ def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None:
+def test_sound_longer_than_the_pictures_is_not_reported_as_broken(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a{suffix}", walking(10), sound_s=5)
     with Video(path) as video:
         assert len(list(video.read_frames())) == 10
@@ -194,14 +194,14 @@ def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_the_last_picture_of_a_slide_show_is_shown_for_long(tmp_path: Path, suffix: str) -> None:
+def test_a_long_last_picture_is_not_reported_as_broken(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a{suffix}", walking(3), times_ms=[0, 5000, 10_000], last_ms=5000)
     with Video(path) as video:
         assert len(list(video.read_frames())) == 3
         assert video.broken == ""
 
 
-def test_a_bad_stretch_costs_its_frames_only(tmp_path: Path) -> None:
+def test_corrupt_data_loses_only_the_frames_it_affects(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", walking(120))
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -214,19 +214,19 @@ def test_a_bad_stretch_costs_its_frames_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 100])
-def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_video_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(TrackError, match="expected a video"):
         Video(path)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match=r"none\.mp4: expected a video"):
         Video(tmp_path / "none.mp4")
 
 
-def test_sound_alone_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_sound_only_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -238,7 +238,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told_s", "expected"),
+    ("given_s", "expected"),
     [
         ([0, 0.04, 0.08], [0, 40, 80]),
         ([0, None, 0.08, None], [0, 40, 80, 120]),
@@ -251,12 +251,14 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
     ],
     ids=["good", "missing", "none at all", "out of order", "twice", "restarted", "restarted twice", "rounded"],
 )
-def test_times_always_grow(told_s: list[float | None], expected: list[int | None]) -> None:
+def test_missing_or_decreasing_times_are_replaced_or_dropped(
+    given_s: list[float | None], expected: list[int | None]
+) -> None:
     clock = _FrameClock(Fraction(25))
-    assert [clock.step(time) for time in told_s] == expected
+    assert [clock.step(time) for time in given_s] == expected
 
 
-def test_pixels_that_are_not_square_are_counted_as_they_are_shown(tmp_path: Path) -> None:
+def test_the_shown_size_accounts_for_pixels_that_are_not_square(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, width=160, height=180, pix_fmt="yuv420p")
@@ -269,7 +271,7 @@ def test_pixels_that_are_not_square_are_counted_as_they_are_shown(tmp_path: Path
         assert video.shown == (180, 320)
 
 
-def test_a_second_size_has_its_own_scaling_and_both_stay(tmp_path: Path) -> None:
+def test_one_frame_can_be_scaled_to_several_sizes(tmp_path: Path) -> None:
     with Video(write(tmp_path / "a.mp4", walking(5))) as video:
         for frame in video.read_frames():
             small, large = frame.to_colours(Size(45, 80), "RGB"), frame.to_detail(Size(360, 640), "RGB")
@@ -278,7 +280,7 @@ def test_a_second_size_has_its_own_scaling_and_both_stay(tmp_path: Path) -> None
             assert np.abs(small.astype(int) - shrunk).mean() < 4
 
 
-def test_colours_come_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_colours_are_returned_in_the_requested_order(tmp_path: Path) -> None:
     with Video(write(tmp_path / "a.mp4", walking(1))) as video:
         (frame,) = video.read_frames()
         assert np.array_equal(frame.to_colours(video.size, "RGB"), frame.to_colours(video.size, "BGR")[..., ::-1])
@@ -290,7 +292,7 @@ def test_a_video_can_be_read_again_from_its_start(tmp_path: Path) -> None:
         assert first == second == list(range(0, 480, 40))
 
 
-def test_reading_may_end_early_and_begin_elsewhere(tmp_path: Path) -> None:
+def test_reading_can_stop_early_and_continue_at_a_different_time(tmp_path: Path) -> None:
     with Video(write(tmp_path / "a.mp4", walking(60))) as video:
         for _, frame in zip(range(3), video.read_frames(), strict=False):
             assert frame.pts_ms <= 80
@@ -298,6 +300,6 @@ def test_reading_may_end_early_and_begin_elsewhere(tmp_path: Path) -> None:
         assert video.broken == ""
 
 
-def test_a_clock_counts_from_its_zero_and_guesses_from_its_first_time() -> None:
+def test_a_clock_counts_from_its_origin_and_extrapolates_missing_times() -> None:
     clock = _FrameClock(Fraction(25), 1480.0, 1400.0)
     assert [clock.step(time) for time in (None, None, 1.48, 1.52)] == [-80, -40, 0, 40]

@@ -18,7 +18,7 @@ def carry(mask: np.ndarray, level: int = 90, agreed: float = 1.0) -> Carried:
     return Carried(mask, np.full((*SIZE, 3), level, np.uint8), np.full(SIZE, agreed, np.float32))
 
 
-def test_specks_and_small_holes_go() -> None:
+def test_specks_and_small_holes_are_removed() -> None:
     alpha = person(100).astype(np.float32)
     alpha[10:14, 10:14] = 1
     alpha[100:103, 110:113] = 0
@@ -26,7 +26,7 @@ def test_specks_and_small_holes_go() -> None:
     assert np.array_equal(tidy >= 0.5, person(100))
 
 
-def test_what_is_no_speck_stays_and_is_measured() -> None:
+def test_a_larger_part_is_kept_and_the_tallest_height_is_measured() -> None:
     alpha = person(100).astype(np.float32)
     alpha[60:100, 200:220] = 1
     tidy, tallest = clean(alpha)
@@ -34,12 +34,12 @@ def test_what_is_no_speck_stays_and_is_measured() -> None:
     assert tallest == pytest.approx(130 / 180)
 
 
-def test_an_empty_mask_has_nobody_in_it() -> None:
+def test_an_empty_mask_has_a_height_of_0() -> None:
     _, tallest = clean(np.zeros(SIZE, np.float32))
     assert tallest == 0
 
 
-def test_a_margin_lies_around_people_and_is_soft() -> None:
+def test_a_margin_around_people_has_a_soft_edge() -> None:
     wide = widen(person(100).astype(np.float32), 6)
     assert wide[100, 98] > 0.5 > wide[100, 90]
     assert 0 < wide[100, 94] < 1
@@ -47,22 +47,22 @@ def test_a_margin_lies_around_people_and_is_soft() -> None:
 
 
 @pytest.mark.parametrize(("tallest", "coverage"), [(0.05, 0.002), (1.0, 0.9), (0.0, 0.0)])
-def test_masks_that_serve_nobody_are_let_go(tallest: float, coverage: float) -> None:
+def test_a_mask_of_tiny_or_frame_filling_people_is_hidden(tallest: float, coverage: float) -> None:
     assert Visibility().step(tallest, coverage, 0, cut=False) is False
 
 
-def test_usual_shots_keep_their_masks() -> None:
+def test_a_mask_of_ordinary_size_is_shown() -> None:
     assert Visibility().step(0.5, 0.3, 0, cut=False) is True
 
 
-def test_specks_are_measured_by_the_picture() -> None:
+def test_the_size_of_specks_is_relative_to_the_picture() -> None:
     small, large = np.zeros((60, 80), np.float32), np.zeros((600, 800), np.float32)
     small[10:13, 10:13] = large[10:13, 10:13] = 1
     assert clean(small)[0].any()
     assert not clean(large)[0].any()
 
 
-def test_a_mask_goes_after_a_moment_and_at_once_over_a_cut() -> None:
+def test_a_mask_is_hidden_after_a_delay_or_immediately_at_a_cut() -> None:
     visibility = Visibility()
     visibility.step(0.5, 0.3, 0, cut=False)
     assert [visibility.step(1.0, 0.95, pts_ms, cut=False) for pts_ms in (100, 199, 200, 300)] == [
@@ -75,7 +75,7 @@ def test_a_mask_goes_after_a_moment_and_at_once_over_a_cut() -> None:
     assert visibility.step(0.0, 0.0, 440, cut=True) is False
 
 
-def test_who_enters_is_masked_at_once_and_whole() -> None:
+def test_a_mask_is_shown_immediately_when_a_person_enters() -> None:
     visibility = Visibility()
     assert [visibility.step(tall, 0.1, 40 * at, cut=False) for at, tall in enumerate((0.0, 0.05, 0.1))] == [
         False,
@@ -85,7 +85,9 @@ def test_who_enters_is_masked_at_once_and_whole() -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [((0.07, 0.1), (0.09, 0.1)), ((0.9, 0.7), (0.9, 0.79))])
-def test_a_mask_at_a_limit_stays_as_it_is(one: tuple[float, float], other: tuple[float, float]) -> None:
+def test_the_visibility_of_a_mask_near_a_limit_does_not_change(
+    one: tuple[float, float], other: tuple[float, float]
+) -> None:
     """A person whose height or area is near a limit doesn't make the mask flicker."""
     shown, hidden = Visibility(), Visibility()
     shown.step(0.5, 0.3, 0, cut=False)
@@ -96,7 +98,7 @@ def test_a_mask_at_a_limit_stays_as_it_is(one: tuple[float, float], other: tuple
         assert hidden.step(*here, 40 * at, cut=False) is False
 
 
-def test_a_hole_is_measured_by_the_person_around_it() -> None:
+def test_the_size_of_a_hole_is_relative_to_the_person_around_it() -> None:
     whole, belly = carry(rectangle(40, 100, 130, 90)), rectangle(40, 100, 130, 90)
     belly[100:115, 140:155] = 0  # 2 % of this person
     assert clean(belly, whole)[0][107, 147] == 1
@@ -105,7 +107,7 @@ def test_a_hole_is_measured_by_the_person_around_it() -> None:
     assert clean(thin, whole)[0] is thin
 
 
-def test_a_hole_that_the_frames_around_have_too_is_a_gap_between_an_arm_and_the_body() -> None:
+def test_a_hole_is_kept_if_the_neighbouring_frames_have_it_too() -> None:
     torn, whole = rectangle(40, 100, 130, 90), rectangle(40, 100, 130, 90)
     torn[100:115, 140:155] = 0
     assert clean(torn, carry(torn), carry(torn))[0] is torn
@@ -114,19 +116,19 @@ def test_a_hole_that_the_frames_around_have_too_is_a_gap_between_an_arm_and_the_
     assert clean(torn, carry(whole, agreed=0.2), carry(torn))[0] is torn  # the pictures show that it opens
 
 
-def test_what_reaches_the_picture_border_is_no_hole() -> None:
+def test_a_gap_at_the_border_of_the_picture_is_not_filled() -> None:
     alpha = rectangle(0, 100, 130, 90)
     alpha[0:12, 140:152] = 0
     assert clean(alpha)[0] is alpha
 
 
-def test_a_hole_belongs_to_the_person_around_it_and_to_nobody_else() -> None:
+def test_a_hole_in_a_small_person_is_not_compared_with_a_larger_person() -> None:
     alpha = np.maximum(rectangle(10, 5, 160, 160), rectangle(60, 250, 40, 40))
     alpha[75:83, 265:273] = 0  # 4 % of the small person, little of the large one
     assert clean(alpha)[0] is alpha
 
 
-def test_a_limb_that_the_frames_around_have_is_not_dropped_in_one() -> None:
+def test_a_limb_missing_in_one_frame_is_restored_from_both_neighbours() -> None:
     body, limb = rectangle(40, 100, 130, 40), rectangle(80, 140, 10, 30)
     whole = np.maximum(body, limb)
     assert np.array_equal(close_gaps(body, carry(whole), carry(whole)) >= 0.5, whole >= 0.5)
@@ -134,7 +136,7 @@ def test_a_limb_that_the_frames_around_have_is_not_dropped_in_one() -> None:
     assert close_gaps(body, carry(body), carry(whole)) is body  # the limb appears
 
 
-def test_a_limb_that_is_faster_than_flows_follow_is_left_to_its_own_frame() -> None:
+def test_a_limb_is_not_restored_if_the_neighbouring_pictures_disagree() -> None:
     body, limb = rectangle(40, 100, 130, 40), rectangle(80, 140, 10, 30)
     whole = np.maximum(body, limb)
     assert close_gaps(body, carry(whole, 90), carry(whole, 130)) is body
@@ -142,30 +144,30 @@ def test_a_limb_that_is_faster_than_flows_follow_is_left_to_its_own_frame() -> N
     assert np.array_equal(close_gaps(body, flash, flash) >= 0.5, whole >= 0.5)
 
 
-def test_a_hole_that_opens_for_one_frame_is_closed_whatever_its_size() -> None:
+def test_a_hole_of_any_size_that_lasts_one_frame_is_closed() -> None:
     whole, torn = rectangle(40, 100, 130, 90), rectangle(40, 100, 130, 90)
     torn[60:140, 120:160] = 0
     assert np.array_equal(close_gaps(torn, carry(whole), carry(whole)), whole)
 
 
-def test_edges_that_flows_do_not_know_exactly_are_left_where_they_are() -> None:
+def test_closing_gaps_does_not_move_edges_by_a_pixel() -> None:
     narrow, wide = rectangle(40, 100, 130, 40), rectangle(39, 99, 132, 42)
     assert close_gaps(narrow, carry(wide), carry(wide)) is narrow
 
 
-def test_nothing_is_closed_live_or_over_a_cut() -> None:
+def test_gaps_are_not_closed_without_both_neighbouring_frames() -> None:
     body, whole = rectangle(40, 100, 130, 40), rectangle(40, 100, 130, 80)
     assert close_gaps(body, carry(whole), None) is body
     assert close_gaps(body, None, carry(whole)) is body
 
 
-def test_an_island_of_one_frame_only_is_somebody() -> None:
+def test_a_part_that_appears_in_one_frame_only_is_kept() -> None:
     """It is mostly a limb that the network misses in the neighbouring frames."""
     here, gone = np.maximum(rectangle(40, 100, 130, 40), rectangle(60, 220, 30, 20)), rectangle(40, 100, 130, 40)
     assert clean(here, carry(gone), carry(gone))[0] is here
 
 
-def test_who_was_there_may_become_smaller_than_who_is_new() -> None:
+def test_a_part_seen_in_the_previous_frame_may_be_smaller_than_a_new_one() -> None:
     body, leaving = rectangle(40, 100, 130, 40), rectangle(60, 300, 5, 4)
     both = np.maximum(body, leaving)
     assert not clean(both)[0][leaving > 0].any()
@@ -175,7 +177,7 @@ def test_who_was_there_may_become_smaller_than_who_is_new() -> None:
 
 
 @pytest.mark.parametrize("distance", [0.9, 3.6, 9.0])
-def test_a_margin_is_as_wide_as_it_is_asked_and_round_around_corners(distance: float) -> None:
+def test_a_margin_has_the_requested_width_and_round_corners(distance: float) -> None:
     wide = widen(rectangle(60, 100, 40, 60), distance) >= 0.5
     rows, columns = np.indices(SIZE)
     away = np.hypot(
@@ -185,6 +187,6 @@ def test_a_margin_is_as_wide_as_it_is_asked_and_round_around_corners(distance: f
     assert not wide[away >= distance + 0.3].any()
 
 
-def test_nobody_has_no_margin() -> None:
-    nobody = np.zeros(SIZE, np.float32)
-    assert widen(nobody, 5) is nobody
+def test_an_empty_mask_gets_no_margin() -> None:
+    empty = np.zeros(SIZE, np.float32)
+    assert widen(empty, 5) is empty

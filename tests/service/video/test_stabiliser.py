@@ -30,7 +30,7 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @both
-def test_a_person_standing_still_stops_flickering(options: StabiliserOptions) -> None:
+def test_the_mask_of_a_motionless_person_flickers_less(options: StabiliserOptions) -> None:
     values = [probabilities(person(100), noise=at) for at in range(20)]
     stable = run(options, [(with_person(100), each) for each in values])
     before = flicker([each >= 0.5 for each in values])
@@ -47,7 +47,7 @@ def test_a_moving_person_leaves_no_trail(options: StabiliserOptions, speed: int)
 
 
 @both
-def test_somebody_who_leaves_at_once_is_gone_at_once(options: StabiliserOptions) -> None:
+def test_a_person_who_disappears_is_removed_from_the_mask_immediately(options: StabiliserOptions) -> None:
     here, away = (with_person(100), probabilities(person(100))), (scene(1), np.zeros(SIZE, np.float32))
     stable = run(options, [here] * 6 + [away] * 3)
     assert not (stable[6].alpha >= 0.5).any()
@@ -55,17 +55,17 @@ def test_somebody_who_leaves_at_once_is_gone_at_once(options: StabiliserOptions)
 
 
 @both
-def test_nothing_is_blended_over_a_cut(options: StabiliserOptions) -> None:
+def test_masks_are_not_blended_across_a_cut(options: StabiliserOptions) -> None:
     here = (with_person(60), probabilities(person(60)))
-    there = (255 - with_person(200, number=2), probabilities(person(200)))
-    stable = run(options, [here] * 5 + [there] * 5)
+    after = (255 - with_person(200, number=2), probabilities(person(200)))
+    stable = run(options, [here] * 5 + [after] * 5)
     assert [item.cut for item in stable] == [False] * 5 + [True] + [False] * 4
-    alone = run(options, [there] * 5)
+    alone = run(options, [after] * 5)
     assert np.array_equal(stable[5].alpha, alone[0].alpha)
     assert np.array_equal(stable[4].alpha, run(options, [here] * 5)[4].alpha)
 
 
-def test_the_edge_lingers_rather_than_trembles() -> None:
+def test_an_edge_where_the_network_is_undecided_does_not_flicker() -> None:
     values = np.full(SIZE, 0.0, np.float32)
     values[40:170, 100:140] = 1
     frames = []
@@ -78,7 +78,7 @@ def test_the_edge_lingers_rather_than_trembles() -> None:
 
 
 @both
-def test_what_only_the_colours_tell_apart_is_not_blended(options: StabiliserOptions) -> None:
+def test_people_that_differ_only_in_colour_are_not_blended(options: StabiliserOptions) -> None:
     grey, values = np.full(SIZE, 100, np.uint8), [probabilities(person(x)) for x in (100, 180)]
     stabiliser = Stabiliser(options)
     ready = []
@@ -92,7 +92,7 @@ def test_what_only_the_colours_tell_apart_is_not_blended(options: StabiliserOpti
     assert iou(stable[4].alpha >= 0.5, person(180)) > 0.95
 
 
-def test_live_answers_at_once_and_offline_looks_ahead() -> None:
+def test_live_masks_are_returned_immediately_and_offline_ones_two_frames_later() -> None:
     frame = (with_person(100), probabilities(person(100)))
     live, offline = Stabiliser(LIVE), Stabiliser(OFFLINE)
     assert [item.pts_ms for item in live.step(*frame, 7)] == [7]
@@ -101,7 +101,7 @@ def test_live_answers_at_once_and_offline_looks_ahead() -> None:
 
 
 @both
-def test_a_held_frame_has_the_very_mask_before(options: StabiliserOptions) -> None:
+def test_a_held_frame_reuses_the_mask_of_the_previous_frame(options: StabiliserOptions) -> None:
     frame, held = (with_person(100), probabilities(person(100))), (with_person(100), None)
     stable = run(options, [frame, held, held, frame, held])
     assert [item.pts_ms for item in stable] == [0, 40, 80, 120, 160]
@@ -110,7 +110,7 @@ def test_a_held_frame_has_the_very_mask_before(options: StabiliserOptions) -> No
     assert stable[4].alpha is stable[3].alpha
 
 
-def test_no_mask_is_held_over_a_cut_or_from_nowhere() -> None:
+def test_holding_a_mask_across_a_cut_or_before_the_first_one_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected probabilities"):
         Stabiliser().step(scene(1), None, 0)
     stabiliser = Stabiliser()
@@ -119,7 +119,7 @@ def test_no_mask_is_held_over_a_cut_or_from_nowhere() -> None:
         stabiliser.step(scene(2, light=150), None, 40)
 
 
-def test_a_margin_and_hiding_are_chosen() -> None:
+def test_the_options_margin_and_hide_take_effect() -> None:
     frame = [(with_person(100), probabilities(person(100)))]
     assert run(StabiliserOptions(margin=0.03), frame)[0].alpha.sum() > run(StabiliserOptions(), frame)[0].alpha.sum()
     tiny = np.zeros(SIZE, np.float32)
@@ -130,12 +130,12 @@ def test_a_margin_and_hiding_are_chosen() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"ahead": -1}, {"ahead": 3}, {"margin": -1}, {"margin": 0.06}])
-def test_impossible_options_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_options_are_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected ahead 0 to 2"):
         StabiliserOptions(**wrong)
 
 
-def test_the_second_frame_ahead_is_reached_by_both_flows() -> None:
+def test_the_second_frame_ahead_is_aligned_by_both_flows() -> None:
     flat = np.full((*SIZE, 3), 90, np.uint8)
     guide, flow = EdgeGuide(flat), np.zeros((*SIZE, 2), np.float32)
     flow[..., 0] = 12  # from each frame to the next
@@ -149,7 +149,7 @@ def test_the_second_frame_ahead_is_reached_by_both_flows() -> None:
     assert len(found) > 0.7 * len(expected)  # the edges are soft, because only some frames have them
 
 
-def test_a_limb_that_the_network_loses_in_one_frame_stays() -> None:
+def test_a_limb_that_the_network_misses_in_one_frame_is_kept() -> None:
     body, arm = person(100), np.zeros(SIZE, bool)
     arm[80:96, 140:190] = True
     picture = np.where(arm, 200, with_person(100)).astype(np.uint8)
