@@ -54,8 +54,10 @@ CLIENTS = (
     Client("tensorflow-serving-api", [f"{TFS}::test_tensorflow_servings_own_client_is_served"]),
     Client("ovmsclient", [f"{TFS}::test_ovms_client_over_{kind}_is_served" for kind in ("grpc", "rest")]),
     Client("requests", [f"{CALLERS}::test_requests_posts_a_body_a_file_and_a_form"]),
-    Client("node", [f"{CALLERS}::test_nodes_fetch_posts_whatever_it_can"], ["node", "--version"]),
-    Client("chromium", [f"{CALLERS}::test_a_page_of_another_origin_asks_with_a_token"], ["chromium", "--version"]),
+    Client("node", [f"{CALLERS}::test_nodes_fetch_posts_every_kind_of_body"], ["node", "--version"]),
+    Client(
+        "chromium", [f"{CALLERS}::test_a_page_of_an_allowed_origin_is_served_with_a_token"], ["chromium", "--version"]
+    ),
     Client("nginx", ["tests/real/test_rolling_restart.py"], ["nginx", "-v"]),
     Client("prometheus", ["tests/service/cluster/test_prometheus.py"], ["prometheus", "--version"]),
 )

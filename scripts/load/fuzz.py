@@ -23,11 +23,11 @@ from load.server import ROOT
 # The test of each kind of input.
 KINDS = {
     "pictures": "test_fuzz.py::test_no_picture_crashes_or_hangs_its_decoder",
-    "requests": "test_fuzz.py::test_no_request_is_an_error_of_the_servers_own",
+    "requests": "test_fuzz.py::test_no_request_causes_a_server_error",
     "connections": "test_fuzz.py::test_no_raw_bytes_stop_the_server",
     "messages": "test_fuzz.py::test_no_live_message_ends_more_than_its_connection",
-    "calls": "test_fuzz_grpc.py::test_no_grpc_message_is_an_error_of_the_servers_own",
-    "tracks": "test_fuzz_tracks.py::test_no_track_stops_its_reader",
+    "calls": "test_fuzz_grpc.py::test_no_grpc_message_causes_a_server_error",
+    "tracks": "test_fuzz_tracks.py::test_a_mutated_track_is_read_or_refused",
 }
 TALLY = ROOT / "models/deeplab/measurements/service/fuzz.json"
 _SIDE_BY_SIDE = 2

@@ -70,7 +70,7 @@ def test_options_are_in_kebab_case(command: str) -> None:
 
 
 @pytest.mark.parametrize(("option", "metavar"), [("--json", "FILE"), ("--size", "WIDTHxHEIGHT"), ("--models", "DIR")])
-def test_an_option_of_one_name_takes_the_same_everywhere(option: str, metavar: str) -> None:
+def test_an_option_takes_the_same_kind_of_value_in_every_command(option: str, metavar: str) -> None:
     found = {
         command: action.metavar
         for command, parser in COMMANDS.items()
@@ -84,19 +84,21 @@ def test_an_option_of_one_name_takes_the_same_everywhere(option: str, metavar: s
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_bare_command_prints_its_help(program: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_a_program_without_arguments_prints_its_help(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
         PROGRAMS[program].main([])
-    assert left.value.code == 2
+    assert stopped.value.code == 2
     printed = capsys.readouterr().err
     assert all(command.split()[1] in printed for command in COMMANDS if command.startswith(program))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_the_version_is_the_distributions(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_flag_prints_the_version_of_the_distribution(
+    program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     from importlib.metadata import version
 
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as stopped:
         PROGRAMS[program].main(["--version"])
-    assert left.value.code == 0
+    assert stopped.value.code == 0
     assert capsys.readouterr().out == f"{program} {version('danmatte')}\n"

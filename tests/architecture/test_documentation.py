@@ -50,23 +50,23 @@ def test_everything_public_has_a_docstring() -> None:
     assert not found, "without a docstring:\n" + "\n".join(found)
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_sources_contain_no_notes_of_unfinished_work() -> None:
     sources = [path for path in tracked() if path.suffix in {".py", ".md", ".toml"}]
-    left = [str(path.relative_to(ROOT)) for path in sources if LATER.search(path.read_text("utf-8"))]
-    assert not left
+    unfinished = [str(path.relative_to(ROOT)) for path in sources if LATER.search(path.read_text("utf-8"))]
+    assert not unfinished
 
 
-def test_the_papers_are_there() -> None:
+def test_required_documents_exist() -> None:
     assert [name for name in PAPERS if not (ROOT / name).is_file() or not (ROOT / name).read_text("utf-8")] == []
 
 
-def test_the_changelog_says_what_is_new() -> None:
+def test_the_changelog_begins_with_a_version_or_unreleased_changes() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert headings
     assert re.match(r"Unreleased|\d+\.\d+\.\d+", headings[0])
 
 
-def test_no_change_is_told_twice() -> None:
+def test_the_changelog_lists_each_change_once() -> None:
     changes = re.findall(r"^- (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     begins = Counter(change[:40] for change in changes)  # two entries on one change usually begin alike
     assert not [begin for begin, count in begins.items() if count > 1]
@@ -76,11 +76,11 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 130
 
 
-def test_what_a_package_lists_in_its_docstring_is_there() -> None:
-    gone = []
+def test_modules_listed_in_a_packages_docstring_exist() -> None:
+    missing = []
     for module in modules():
         if module.path.name == "__init__.py":
             listed = re.findall(r"^ {4}(\w+) {2,}\S", ast.get_docstring(module.tree) or "", re.MULTILINE)
             home = module.path.parent
-            gone += [f"{module.where}: {name}" for name in listed if not list(home.glob(f"{name}*"))]
-    assert not gone, "\n".join(gone)
+            missing += [f"{module.where}: {name}" for name in listed if not list(home.glob(f"{name}*"))]
+    assert not missing, "\n".join(missing)

@@ -29,12 +29,12 @@ def lint(roots: list[Path]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=roots[0], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_every_import_goes_down_and_every_library_stays_in_its_room() -> None:
+def test_modules_import_only_lower_floors_and_permitted_libraries() -> None:
     run = lint([(ROOT / place).parent for place in ROOTS.values()])
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_wrong_imports_are_found(tmp_path: Path) -> None:
+def test_forbidden_imports_are_reported(tmp_path: Path) -> None:
     for module in modules():
         copy = tmp_path / module.package / module.path.relative_to(ROOT / ROOTS[module.package])
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["workbench", "danmatte"])
-def test_help_answers_at_once(name: str) -> None:
+def test_help_takes_little_cpu_time(name: str) -> None:
     spent = []
     for _ in range(TRIES):
         spent.append(ask_for_help(name)[1])
@@ -104,7 +104,7 @@ def prefixes(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def test_a_process_has_one_entry_to_openvino() -> None:
+def test_each_package_creates_its_openvino_core_in_one_place() -> None:
     """If a process has two of them and the first is destroyed first, a thread loses its signal stack."""
     own = {"service/danmatte/engine/compilation.py", "workbench/danmatte_workbench/runtimes/core.py"}
     opened = {

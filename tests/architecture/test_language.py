@@ -22,12 +22,12 @@ def test_functions_are_named_by_verbs(figures: dict[str, measure_code.Figures], 
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_what_is_read_together_stands_together(figures: dict[str, measure_code.Figures], part: str) -> None:
+def test_few_helpers_are_used_only_once(figures: dict[str, measure_code.Figures], part: str) -> None:
     assert figures[part].helpers_used_once_percent <= MOST_HELPERS_USED_ONCE_PERCENT
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_name_means_one_thing(figures: dict[str, measure_code.Figures], part: str) -> None:
+def test_two_classes_never_share_a_name(figures: dict[str, measure_code.Figures], part: str) -> None:
     assert figures[part].homonyms == []
 
 

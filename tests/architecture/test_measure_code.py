@@ -80,11 +80,11 @@ def test_javascript_is_counted_by_the_same_measures(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"), [("_painted", True), ("told", True), ("toldApart", True), ("feed", False), ("read", False)]
 )
-def test_participles_are_told_from_verbs(name: str, expected: bool) -> None:
+def test_participles_are_distinguished_from_verbs(name: str, expected: bool) -> None:
     assert measure_code.is_participle(name) is expected
 
 
-def test_the_script_measures_this_tree_beside_a_commit(tmp_path: Path) -> None:
+def test_the_script_compares_the_working_tree_with_a_commit(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     command = [sys.executable, "scripts/measure_code.py", "--base", "HEAD", "--json", out]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -153,7 +153,7 @@ def test_everything_in_backticks_exists(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", papers())
-def test_commands_in_code_exist(paper: str) -> None:
+def test_commands_in_code_blocks_exist(paper: str) -> None:
     text = (ROOT / paper).read_text("utf-8")
     code = "\n".join([*FENCE.findall(text), *re.findall(r"^ {4}.*$", FENCE.sub("", text), re.MULTILINE)])
     wrong = list(find_wrong_commands(code))
@@ -164,7 +164,7 @@ def test_commands_in_code_exist(paper: str) -> None:
     "line",
     ["danmatte fly", ".venv/bin/danmatte track a.mp4 --out a.mattes --loser", "workbench optimize x \\\n  --budget 3"],
 )
-def test_wrong_commands_are_found(line: str) -> None:
+def test_unknown_commands_are_reported(line: str) -> None:
     assert list(find_wrong_commands(line))
 
 
@@ -178,7 +178,7 @@ def test_wrong_commands_are_found(line: str) -> None:
         "workbench/gone/<name>.py",
     ],
 )
-def test_what_does_not_exist_is_found(wrong: str) -> None:
+def test_names_that_do_not_exist_are_reported(wrong: str) -> None:
     assert list(find_unknown("README.md", f"Look at `{wrong}`."))
 
 
@@ -193,5 +193,5 @@ def test_what_does_not_exist_is_found(wrong: str) -> None:
         "MODEL_CARD.md",
     ],
 )
-def test_what_exists_passes(right: str) -> None:
+def test_names_that_exist_are_accepted(right: str) -> None:
     assert not list(find_unknown("models/deeplab/MODEL_CARD.md", f"Look at `{right}`."))

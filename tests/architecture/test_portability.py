@@ -11,7 +11,7 @@ BINARY = {".jpg", ".png", ".webp", ".pb", ".bin", ".tflite", ".mp4", ".webm", ".
 MOST_BYTES = 12 * 2**20
 
 
-def test_no_machine_and_no_registry_is_named() -> None:
+def test_files_name_no_machine_path_and_no_package_registry() -> None:
     found = []
     for path in tracked():
         if path.suffix in BINARY or path.name == "LICENSE":
@@ -29,6 +29,6 @@ def test_constraints_are_names_and_versions() -> None:
     assert [pin for pin in pins if not PIN.fullmatch(pin)] == []
 
 
-def test_no_file_is_too_big_to_clone() -> None:
+def test_no_file_exceeds_the_size_limit() -> None:
     big = [str(path.relative_to(ROOT)) for path in tracked() if path.stat().st_size > MOST_BYTES]
     assert not big

@@ -39,9 +39,9 @@ PRIVATE_MEMBERS = {
 }
 
 
-def test_private_modules_are_used_where_it_is_written_down() -> None:
+def test_private_modules_are_used_only_where_listed() -> None:
     used: dict[str, set[str]] = {name: set() for name in PRIVATE_MODULES}
-    strangers = []
+    unlisted = []
     for module in modules():
         for found in imports(module):
             private = next((name for name in PRIVATE_MODULES if found.name.startswith(f"{name}.")), None)
@@ -49,9 +49,9 @@ def test_private_modules_are_used_where_it_is_written_down() -> None:
             if private:
                 used[private].add(module.name)
             elif parts[0] not in ("danmatte", "danmatte_workbench") and any(is_private(part) for part in parts[:-1]):
-                strangers.append(f"{module.where}:{found.line}: {found.name}")
+                unlisted.append(f"{module.where}:{found.line}: {found.name}")
     assert used == {name: users for name, (_, users) in PRIVATE_MODULES.items()}
-    assert not strangers, "list them in PRIVATE_MODULES, with an upper bound:\n" + "\n".join(strangers)
+    assert not unlisted, "list them in PRIVATE_MODULES, with an upper bound:\n" + "\n".join(unlisted)
 
 
 def is_private(part: str) -> bool:
@@ -72,13 +72,13 @@ def test_libraries_whose_private_parts_are_used_have_an_upper_bound(name: str) -
 
 
 @pytest.mark.parametrize(("place", "members"), PRIVATE_MEMBERS.items(), ids=lambda item: str(item[-1]))
-def test_overridden_members_are_still_there(place: tuple[str, str], members: tuple[str, ...]) -> None:
+def test_overridden_private_members_exist(place: tuple[str, str], members: tuple[str, ...]) -> None:
     module, name = place
     found = getattr(importlib.import_module(module), name)
     assert [member for member in members if not hasattr(found, member)] == []
 
 
-async def test_servers_of_aiohttp_still_take_what_ours_hands_on() -> None:
+async def test_aiohttp_servers_accept_the_arguments_that_the_runner_passes() -> None:
     """`Runner` creates its server from the handler, factory and keywords of another one."""
     from aiohttp import web
 

@@ -21,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_warning_is_an_error_and_there_is_none(site: Path) -> None:
+def test_the_site_builds_without_warnings(site: Path) -> None:
     assert (site / "html/index.html").is_file()
 
 
@@ -43,12 +43,12 @@ def test_every_warning_is_an_error_and_there_is_none(site: Path) -> None:
         ("guides/players", "requestVideoFrameCallback"),
     ],
 )
-def test_pages_show_what_the_code_says(site: Path, page: str, expected: str) -> None:
+def test_pages_show_facts_read_from_the_code(site: Path, page: str, expected: str) -> None:
     text = re.sub(r"<[^>]+>", "", (site / f"html/{page}.html").read_text("utf-8"))
     assert expected in text
 
 
-def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_broken_link_is_rejected(tmp_path: Path) -> None:
     root = tmp_path / "tree"
     (root / "docs").mkdir(parents=True)
     (root / "docs/index.md").write_text("# Site\n\n[gone](guides/gone.md)\n", "utf-8")
@@ -57,7 +57,7 @@ def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
         build_docs.stage(root, tmp_path / "source")
 
 
-def test_links_lead_to_pages_and_name_other_files(tmp_path: Path) -> None:
+def test_links_to_pages_are_kept_and_links_to_other_files_become_names(tmp_path: Path) -> None:
     root = tmp_path / "tree"
     (root / "docs/guides").mkdir(parents=True)
     (root / "code.py").touch()

@@ -6,13 +6,13 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 
 
-def test_files_are_one_noun() -> None:
+def test_files_are_within_the_line_limit() -> None:
     counted = {module.where: len(module.text.splitlines()) for module in modules()}
     long = [f"{where}: {lines} lines" for where, lines in counted.items() if lines > FILE_LINES]
     assert not long, f"longer than {FILE_LINES} lines:\n" + "\n".join(long)
 
 
-def test_functions_are_one_verb() -> None:
+def test_functions_are_within_the_line_limit() -> None:
     long = []
     for module in modules():
         for function in functions(module):

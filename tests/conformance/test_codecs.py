@@ -52,8 +52,10 @@ def test_every_codec_is_in_this_suite() -> None:
     assert set(Encoder.registered) == set(ENCODERS)
 
 
-def whole(media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SIZE) -> tuple[PictureHeader, Pixels]:
-    """Return header and pixels."""
+def read_picture(
+    media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SIZE
+) -> tuple[PictureHeader, Pixels]:
+    """Return the header and pixels of a picture."""
     decoder = find_decoder(media_type, data)
     header = decoder.read_header(data, SIZE)
     return header, decoder.decode(data, header, colour, at_least)
@@ -61,10 +63,10 @@ def whole(media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SI
 
 @pytest.mark.parametrize("media_type", DECODERS)
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
-def test_a_picture_is_read_in_the_colour_order_asked_for(media_type: str, colour: str) -> None:
+def test_a_picture_is_decoded_in_the_requested_colour_order(media_type: str, colour: str) -> None:
     red = np.zeros((*SIZE, 3), np.uint8)
     red[..., 0] = 255
-    header, pixels = whole(media_type, DECODERS[media_type](red), colour)
+    header, pixels = read_picture(media_type, DECODERS[media_type](red), colour)
     expected = red if colour == "RGB" else red[..., ::-1]
     assert header.size == SIZE
     has_colours = np.ptp(pixels, axis=2).any()  # a raw format may know brightness only
@@ -73,15 +75,15 @@ def test_a_picture_is_read_in_the_colour_order_asked_for(media_type: str, colour
 
 
 @pytest.mark.parametrize("media_type", DECODERS)
-def test_pixels_are_plain_and_contiguous(media_type: str) -> None:
+def test_pixels_are_contiguous_bytes_of_three_channels(media_type: str) -> None:
     for colour in ("RGB", "BGR"):
-        pixels = whole(media_type, DECODERS[media_type](PICTURE), colour)[1]
+        pixels = read_picture(media_type, DECODERS[media_type](PICTURE), colour)[1]
         assert (pixels.dtype, pixels.shape, pixels.flags.c_contiguous) == (np.uint8, (*SIZE, 3), True)
 
 
 @pytest.mark.parametrize("media_type", DECODERS)
 def test_a_reduced_picture_is_an_exact_fraction_and_not_too_small(media_type: str) -> None:
-    header, pixels = whole(media_type, DECODERS[media_type](PICTURE), at_least=Size(10, 13))
+    header, pixels = read_picture(media_type, DECODERS[media_type](PICTURE), at_least=Size(10, 13))
     divisor = header.size.height // pixels.shape[0]
     assert (pixels.shape[0] * divisor, pixels.shape[1] * divisor) == header.size
     assert pixels.shape[0] >= 10
@@ -89,14 +91,14 @@ def test_a_reduced_picture_is_an_exact_fraction_and_not_too_small(media_type: st
 
 
 @pytest.mark.parametrize("media_type", DECODERS)
-def test_a_picture_that_lacks_any_of_its_pixels_is_refused(media_type: str) -> None:
+def test_a_truncated_picture_is_refused(media_type: str) -> None:
     data = DECODERS[media_type](PICTURE)
     # A JPEG without its end marker has all of its pixels: cameras leave it out, and it is decoded with a warning.
     end = len(data) - (len(b"\xff\xd9") if media_type == "image/jpeg" else 0)
     served = []
     for length in {*range(0, end, 10), *range(end - 40, end)}:
         try:
-            whole(media_type, data[:length])
+            read_picture(media_type, data[:length])
         except (PictureError, MediaTypeError):
             continue
         served.append(length)
@@ -111,28 +113,28 @@ def test_changed_bytes_never_crash_a_decoder(media_type: str) -> None:
         for place in random.integers(0, len(data), 4):
             spoilt[place] = random.integers(256)
         try:
-            header, pixels = whole(media_type, bytes(spoilt))
+            header, pixels = read_picture(media_type, bytes(spoilt))
         except (PictureError, MediaTypeError):
             continue
         assert pixels.shape == (*header.size, 3)
 
 
 @pytest.mark.parametrize("media_type", BOMBS)
-def test_a_bomb_shows_its_size_before_it_is_decoded(media_type: str) -> None:
+def test_the_size_of_a_decompression_bomb_is_known_before_decoding(media_type: str) -> None:
     data = BOMBS[media_type](60_000, 50_000)
     assert len(data) < 2000
     assert find_decoder(media_type, data).read_header(data, None).size == (50_000, 60_000)
 
 
 @pytest.mark.parametrize("media_type", BOMBS)
-def test_a_header_that_lies_is_refused(media_type: str) -> None:
+def test_a_header_with_a_wrong_size_is_refused(media_type: str) -> None:
     with pytest.raises(PictureError):
-        whole(media_type, BOMBS[media_type](300, 200), at_least=Size(200, 300))
+        read_picture(media_type, BOMBS[media_type](300, 200), at_least=Size(200, 300))
 
 
 @pytest.mark.parametrize("media_type", BOMBS)
 @pytest.mark.parametrize("data", [b"", b"\0" * 100, b"GIF89a" + bytes(50), b"RIFF\0\0\0\0WAVE", b"<svg/>"])
-def test_the_wrong_magic_is_no_picture(media_type: str, data: bytes) -> None:
+def test_data_of_an_unknown_format_is_refused(media_type: str, data: bytes) -> None:
     assert not Decoder.registered[media_type].claims(data)
     with pytest.raises(MediaTypeError):
         find_decoder(media_type, data)
@@ -140,20 +142,20 @@ def test_the_wrong_magic_is_no_picture(media_type: str, data: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ENCODERS)
 @pytest.mark.parametrize("mask", ["soft", "hard", "empty"])
-def test_a_mask_comes_back_as_it_was(kind: str, mask: str) -> None:
+def test_a_mask_survives_encoding_and_decoding(kind: str, mask: str) -> None:
     soft = pictures.noise(*SIZE)[..., 0].copy()
     alpha = {"soft": soft, "hard": (soft > 127) * np.uint8(255), "empty": np.zeros(SIZE, np.uint8)}[mask]
     expected = (alpha >= 128) * np.uint8(255) if kind in ONE_BIT else alpha
     assert np.array_equal(ENCODERS[kind](Encoder.registered[kind].encode(alpha)), expected)
 
 
-def test_whoever_takes_anything_is_sent_png() -> None:
+def test_png_is_the_default_encoder_and_media_types_are_unique() -> None:
     assert next(iter(Encoder.registered)) == "png"
     assert len({encoder.media_type for encoder in Encoder.registered.values()}) == len(Encoder.registered)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 13)])
-def test_masks_of_any_size_are_written(kind: str, size: tuple[int, int]) -> None:
+def test_masks_of_any_size_can_be_encoded(kind: str, size: tuple[int, int]) -> None:
     alpha = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
     assert np.array_equal(ENCODERS[kind](Encoder.registered[kind].encode(alpha)), alpha)

@@ -1,4 +1,4 @@
-"""What every engine must do; a new one is one line in `ENGINES`."""
+"""Requirements of every engine; a new one is one line in `ENGINES`."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ SHAPE = (1, 64, 96, 3)
 
 
 def configure(facts: Manifest, *, cores: int = 1, **changes: object) -> OpenVinoEngine:
-    """The toy with some of its configuration changed."""
+    """Open the toy with some of its configuration changed."""
     configuration = msgspec.structs.replace(facts.configuration, **changes)
     return OpenVinoEngine(msgspec.structs.replace(facts, configuration=configuration), *graph(TOY), cores=cores)
 
@@ -69,7 +69,7 @@ def noise(seed: int, count: int = 1) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE[1:]), dtype=np.uint8)
 
 
-def test_the_answer_has_the_shape_and_range_of_the_contract(engine: Engine) -> None:
+def test_outputs_have_the_shape_and_range_of_the_contract(engine: Engine) -> None:
     values = engine.infer(noise(0))
     assert values.shape == (1, 16, 24)
     assert values.dtype == np.float32
@@ -77,11 +77,11 @@ def test_the_answer_has_the_shape_and_range_of_the_contract(engine: Engine) -> N
 
 
 @pytest.mark.parametrize("value", [0, 51, 255])
-def test_brightness_is_probability(engine: Engine, value: int) -> None:
+def test_the_toy_graph_outputs_brightness_as_probability(engine: Engine, value: int) -> None:
     assert engine.infer(shade(value)) == pytest.approx(value / 255, abs=1e-6)
 
 
-def test_an_answer_lies_where_its_picture_was_bright(engine: Engine) -> None:
+def test_the_output_is_high_where_the_picture_is_bright(engine: Engine) -> None:
     picture = shade(0)
     picture[0, 8:16, 40:48] = 255
     (values,) = engine.infer(picture)
@@ -89,7 +89,7 @@ def test_an_answer_lies_where_its_picture_was_bright(engine: Engine) -> None:
     assert values.sum() == pytest.approx(4)
 
 
-def test_a_call_takes_as_many_pictures_as_the_engine_says(engine: Engine) -> None:
+def test_a_call_takes_one_to_as_many_pictures_as_the_engines_batch(engine: Engine) -> None:
     pictures = noise(5, engine.batch)
     alone = [engine.infer(pictures[row : row + 1])[0] for row in range(engine.batch)]
     assert engine.infer(pictures) == pytest.approx(np.array(alone), abs=1e-6)
@@ -98,7 +98,7 @@ def test_a_call_takes_as_many_pictures_as_the_engine_says(engine: Engine) -> Non
             engine.infer(noise(5, count))
 
 
-def test_a_picture_may_lie_anywhere_in_memory_that_is_not_to_be_written(engine: Engine) -> None:
+def test_a_read_only_or_non_contiguous_picture_is_accepted_and_not_changed(engine: Engine) -> None:
     picture = noise(0)
     body = b"{json}" + picture.tobytes()
     within = np.frombuffer(body, np.uint8, offset=6).reshape(SHAPE)
@@ -109,7 +109,7 @@ def test_a_picture_may_lie_anywhere_in_memory_that_is_not_to_be_written(engine: 
     assert body == b"{json}" + picture.tobytes()
 
 
-def test_an_answer_is_the_callers_own(engine: Engine) -> None:
+def test_a_later_call_does_not_overwrite_an_earlier_output(engine: Engine) -> None:
     first = engine.infer(shade(255))
     engine.infer(shade(0))
     assert (first == 1).all()
@@ -119,7 +119,9 @@ def test_an_answer_is_the_callers_own(engine: Engine) -> None:
     "picture",
     [np.zeros((1, 64, 96, 4), np.uint8), np.zeros((64, 96, 3), np.uint8), np.zeros(SHAPE, np.float32)],
 )
-async def test_a_wrong_picture_is_an_engine_error_and_costs_no_request(served: Served, picture: Pixels) -> None:
+async def test_an_invalid_picture_raises_an_engine_error_and_later_calls_succeed(
+    served: Served, picture: Pixels
+) -> None:
     for _ in range(3):
         with pytest.raises(EngineError, match="expected"):
             served.engine.infer(picture)
@@ -128,17 +130,17 @@ async def test_a_wrong_picture_is_an_engine_error_and_costs_no_request(served: S
     assert (served.engine.infer(shade(255)) == 1).all()
 
 
-async def test_threads_and_awaiting_callers_are_not_mixed_up(served: Served) -> None:
+async def test_outputs_of_threads_and_awaiting_callers_are_not_exchanged(served: Served) -> None:
     alone = [served.engine.infer(noise(seed))[0] for seed in range(20)]
     with ThreadPoolExecutor(6) as threads:
         computed = [threads.submit(served.engine.infer, noise(seed)) for seed in range(20)]
         awaited = await asyncio.gather(*(served.batcher.infer(noise(seed)) for seed in range(20)))
-        for expected, here, there in zip(alone, computed, awaited, strict=True):
-            assert here.result(10)[0] == pytest.approx(expected, abs=1e-6)
-            assert there == pytest.approx(expected, abs=1e-6)
+        for expected, future, values in zip(alone, computed, awaited, strict=True):
+            assert future.result(10)[0] == pytest.approx(expected, abs=1e-6)
+            assert values == pytest.approx(expected, abs=1e-6)
 
 
-async def test_the_wait_in_the_line_is_not_the_networks(served: Served) -> None:
+async def test_time_in_the_queue_is_not_counted_as_inference(served: Served) -> None:
     timings = [Timing() for _ in range(64)]
     began = time.perf_counter()
     await asyncio.gather(*(served.batcher.infer(shade(1), timing) for timing in timings))
@@ -165,7 +167,7 @@ async def test_neighbours_survive_a_cancelled_caller(served: Served) -> None:
             assert isinstance(answer, asyncio.CancelledError)
 
 
-async def test_it_goes_on_after_many_left(served: Served) -> None:
+async def test_inference_continues_after_many_cancelled_callers(served: Served) -> None:
     for _ in range(20):
         task = asyncio.create_task(served.batcher.infer(shade(1)))
         await asyncio.sleep(0)
@@ -174,7 +176,7 @@ async def test_it_goes_on_after_many_left(served: Served) -> None:
         assert (await served.batcher.infer(shade(255)) == 1).all()
 
 
-async def test_closing_answers_whoever_waits(served: Served) -> None:
+async def test_closing_ends_all_waiting_calls(served: Served) -> None:
     tasks = [asyncio.create_task(served.batcher.infer(shade(1))) for _ in range(50)]
     await asyncio.sleep(0)
     served.close()
@@ -187,17 +189,17 @@ async def test_closing_answers_whoever_waits(served: Served) -> None:
         served.engine.infer(shade(1))
 
 
-def test_an_engine_serves_one_loop_after_another(served: Served) -> None:
+def test_an_engine_serves_successive_event_loops(served: Served) -> None:
     for _ in range(2):
         assert (asyncio.run(served.batcher.infer(shade(255))) == 1).all()
 
 
-def test_it_says_what_it_computes_in(engine: Engine) -> None:
+def test_an_engine_reports_its_precision(engine: Engine) -> None:
     assert engine.precision in {"f32", "bf16", "f16"}
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-async def test_an_engine_nobody_holds_is_freed(kind: str) -> None:
+async def test_an_unreferenced_engine_is_freed(kind: str) -> None:
     served = Served(msgspec.convert(manifest(TOY), Manifest), open_engine(kind))
     await served.batcher.infer(shade(1))
     gone = weakref.ref(served.engine)
@@ -207,7 +209,7 @@ async def test_an_engine_nobody_holds_is_freed(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-async def test_an_engine_may_go_while_it_works_for_nobody(kind: str) -> None:
+async def test_an_engine_can_be_freed_while_it_computes_for_a_cancelled_caller(kind: str) -> None:
     for _ in range(10):
         served = Served(msgspec.convert(manifest(TOY), Manifest), open_engine(kind))
         task = asyncio.create_task(served.batcher.infer(shade(1)))
@@ -218,8 +220,8 @@ async def test_an_engine_may_go_while_it_works_for_nobody(kind: str) -> None:
         gc.collect()
 
 
-def spoilt(**fields: object) -> Manifest:
-    """The toy's manifest, saying something else of its ports."""
+def change_manifest(**fields: object) -> Manifest:
+    """Return the toy's manifest with some values changed."""
     facts = manifest(TOY)
     for path, value in fields.items():
         section, field = path.split("_", 1)
@@ -231,25 +233,25 @@ def spoilt(**fields: object) -> Manifest:
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        (spoilt(input_name="image"), "input: expected .*'image'.*received .*'frame'"),
-        (spoilt(input_shape=[1, 64, 64, 3]), "input: expected"),
-        (spoilt(output_name="mask"), "output: expected"),
-        (spoilt(output_shape=[1, 16, 16, 1]), "output: expected"),
-        (spoilt(configuration_device="NOSUCH"), "OpenVINO"),
+        (change_manifest(input_name="image"), "input: expected .*'image'.*received .*'frame'"),
+        (change_manifest(input_shape=[1, 64, 64, 3]), "input: expected"),
+        (change_manifest(output_name="mask"), "output: expected"),
+        (change_manifest(output_shape=[1, 16, 16, 1]), "output: expected"),
+        (change_manifest(configuration_device="NOSUCH"), "OpenVINO"),
     ],
 )
-def test_openvino_refuses_a_graph_that_is_not_the_manifests(facts: Manifest, says: str) -> None:
+def test_openvino_refuses_a_graph_that_differs_from_the_manifest(facts: Manifest, says: str) -> None:
     with pytest.raises(ModelError, match=says):
         OpenVinoEngine(facts, *graph(TOY), cores=1)
 
 
 @pytest.mark.parametrize("files", [(b"<net", b""), (graph(TOY)[0], b""), (b"", b"")])
-def test_openvino_refuses_what_is_no_graph(files: tuple[bytes, bytes]) -> None:
+def test_openvino_refuses_invalid_graph_files(files: tuple[bytes, bytes]) -> None:
     with pytest.raises(ModelError, match="OpenVINO"):
-        OpenVinoEngine(spoilt(), *files, cores=1)
+        OpenVinoEngine(change_manifest(), *files, cores=1)
 
 
-def mixing() -> tuple[bytes, bytes]:
+def make_mixing_graph() -> tuple[bytes, bytes]:
     """A graph that gives every picture of a batch the mean of all."""
     model = open_core().read_model(*graph(TOY))
     person = model.output(0).get_node().input_value(0)
@@ -263,7 +265,7 @@ def mixing() -> tuple[bytes, bytes]:
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()
 
 
-def test_a_graph_that_mixes_the_pictures_of_a_batch_is_served_alone_only() -> None:
-    OpenVinoEngine(spoilt(), *mixing(), cores=1).close()
+def test_a_graph_that_mixes_the_pictures_of_a_batch_is_refused_for_batches() -> None:
+    OpenVinoEngine(change_manifest(), *make_mixing_graph(), cores=1).close()
     with pytest.raises(ModelError, match="single items in a batch of 2"):
-        OpenVinoEngine(spoilt(configuration_batch=3), *mixing(), cores=1)
+        OpenVinoEngine(change_manifest(configuration_batch=3), *make_mixing_graph(), cores=1)

@@ -70,13 +70,13 @@ def test_every_file_of_the_folder_is_imported_and_has_its_proto() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_method_of_the_proto_is_one_of_the_class(name: str) -> None:
+def test_public_methods_are_methods_of_the_proto(name: str) -> None:
     methods = {method.name for method in pool().FindServiceByName(name).methods}
     assert Service.registered[name].public <= methods
 
 
 @pytest.mark.parametrize("path", METHODS)
-async def test_whoever_has_no_key_is_refused_but_for_public_methods(models: Path, keys: str, path: str) -> None:
+async def test_only_public_methods_can_be_called_without_a_key(models: Path, keys: str, path: str) -> None:
     async with connect(models, keys=keys) as channel:
         code = await ask(channel, path)
         assert (code is grpc.StatusCode.UNAUTHENTICATED) == (path not in PUBLIC)
@@ -84,7 +84,7 @@ async def test_whoever_has_no_key_is_refused_but_for_public_methods(models: Path
 
 
 @pytest.mark.parametrize("path", METHODS)
-async def test_what_is_no_message_is_never_the_servers_error(
+async def test_a_garbled_message_causes_no_server_error(
     models: Path, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     async with connect(models) as channel:
@@ -95,7 +95,7 @@ async def test_what_is_no_message_is_never_the_servers_error(
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_health_knows_every_service(models: Path, name: str) -> None:
+async def test_the_health_service_reports_every_other_service(models: Path, name: str) -> None:
     request = message("grpc.health.v1.HealthCheckRequest")(service=name).SerializeToString()
     async with connect(models) as channel:
         known = name != "grpc.health.v1.Health"
@@ -123,8 +123,8 @@ def echo() -> Iterator[str]:
         name = "trial.Echo"
 
         async def say_again(self, request: Any, call: Any) -> Any:
-            if request.text == "nobody":
-                raise UnknownModelError("nobody is there")
+            if request.text == "unknown":
+                raise UnknownModelError("no such name")
             return message("trial.Echoed")(text=f"{call.caller}: {request.text}")
 
         async def say_often(self, request: Any, call: Any) -> AsyncIterator[Any]:
@@ -135,15 +135,15 @@ def echo() -> Iterator[str]:
     del Service.registered[EchoService.name]
 
 
-async def test_a_new_service_is_one_class(models: Path, keys: str, echo: str) -> None:
+async def test_a_new_service_class_is_served_without_further_changes(models: Path, keys: str, echo: str) -> None:
     said, echoed = message("trial.Said"), message("trial.Echoed")
     async with connect(models, keys=keys) as channel:
         again = channel.unary_unary(
             f"/{echo}/SayAgain", request_serializer=said.SerializeToString, response_deserializer=echoed.FromString
         )
         assert (await again(said(text="hello"), metadata=KEY)).text == "player: hello"
-        with pytest.raises(grpc.aio.AioRpcError, match="nobody is there") as refused:
-            await again(said(text="nobody"), metadata=KEY)
+        with pytest.raises(grpc.aio.AioRpcError, match="no such name") as refused:
+            await again(said(text="unknown"), metadata=KEY)
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
         assert dict(refused.value.trailing_metadata())["x-request-id"]
         often = channel.unary_stream(

@@ -67,7 +67,7 @@ def test_an_empty_dataset_is_refused(metric: Metric, scores) -> None:
         metric.measure(scores, HOST)
 
 
-def test_the_interval_holds_the_value_and_some_doubt(metric: Metric) -> None:
+def test_the_value_lies_strictly_inside_its_interval(metric: Metric) -> None:
     found = metric.measure(predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))), HOST)
     assert found.low < found.value < found.high
     assert found.samples == 5
@@ -79,6 +79,6 @@ def test_the_same_scores_give_the_same_measurement(metric: Metric) -> None:
     )
 
 
-def test_a_value_is_named_with_its_unit(metric: Metric) -> None:
+def test_a_measurement_states_its_metric_unit_and_host(metric: Metric) -> None:
     found = metric.measure(predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))), HOST)
     assert (found.metric, found.unit, found.host) == (metric.kind, metric.unit, HOST)

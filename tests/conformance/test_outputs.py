@@ -144,12 +144,12 @@ def lose(kind: str, source: Answers, candidate: Answers) -> float:
     return float(points)
 
 
-def test_the_source_itself_loses_nothing(case: tuple[str, Answers]) -> None:
+def test_the_source_has_no_loss_against_itself(case: tuple[str, Answers]) -> None:
     kind, answers = case
     assert lose(kind, answers, answers) == pytest.approx(0, abs=1e-9)
 
 
-def test_a_model_that_is_almost_the_same_keeps_the_limit(case: tuple[str, Answers]) -> None:
+def test_an_almost_equal_model_is_within_the_limit(case: tuple[str, Answers]) -> None:
     kind, answers = case
     rng, noise = np.random.default_rng(1), 0.01 * spread(answers)
     near = change(answers, lambda values: values + rng.normal(0, noise, values.shape).astype(np.float32))
@@ -164,7 +164,7 @@ def test_every_ruined_model_is_rejected(case: tuple[str, Answers], ruin: str) ->
     assert lose(kind, answers, RUINS[ruin](answers)) > 1.2 * OutputMeasure.all[kind].limit
 
 
-def test_more_noise_loses_more(case: tuple[str, Answers]) -> None:
+def test_loss_grows_with_noise(case: tuple[str, Answers]) -> None:
     kind, answers = case
     losses = []
     for share in (0.0, 0.05, 0.4):
@@ -185,6 +185,6 @@ def test_more_noise_loses_more(case: tuple[str, Answers]) -> None:
         ("boxes", (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))),
     ],
 )
-def test_frames_that_tell_nothing_are_refused(kind: str, answer: Answer) -> None:
+def test_outputs_that_do_not_distinguish_models_are_refused(kind: str, answer: Answer) -> None:
     with pytest.raises(InputError, match=r"the source (gives|finds)"):
         OutputMeasure.all[kind]([answer] * 5, 0)

@@ -42,20 +42,20 @@ def list_routes(kind: type[HttpProtocol], models: Path) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("kind", protocols.PROTOCOLS)
-def test_its_routes_are_those_that_it_describes(kind: type[HttpProtocol], models: Path) -> None:
+def test_the_routes_of_a_protocol_equal_its_description(kind: type[HttpProtocol], models: Path) -> None:
     described = {(method, path) for path, item in kind.describe(["toy"]).items() for method in item}
     assert described == list_routes(kind, models)
 
 
 @pytest.mark.parametrize("kind", protocols.PROTOCOLS)
-def test_its_operations_are_under_its_heading(kind: type[HttpProtocol]) -> None:
+def test_the_operations_of_a_protocol_have_its_tag_and_a_summary(kind: type[HttpProtocol]) -> None:
     operations = [operation for item in kind.describe(()).values() for operation in item.values()]
     assert {tag for operation in operations for tag in operation["tags"]} == {kind.tag[0]}
     assert all(operation["summary"] for operation in operations)
 
 
 @pytest.mark.parametrize("kind", protocols.PROTOCOLS)
-def test_every_path_is_counted_by_one_of_its_names(kind: type[HttpProtocol], models: Path) -> None:
+def test_each_path_is_counted_under_its_own_protocol(kind: type[HttpProtocol], models: Path) -> None:
     prefixes = dict(pair for each in protocols.PROTOCOLS for pair in each.prefixes)
     for _, path in list_routes(kind, models):
         longest = max((prefix for prefix in prefixes if path.startswith(prefix)), key=len)
@@ -63,11 +63,11 @@ def test_every_path_is_counted_by_one_of_its_names(kind: type[HttpProtocol], mod
 
 
 @pytest.mark.parametrize("kind", protocols.PROTOCOLS)
-def test_its_public_paths_are_its_own(kind: type[HttpProtocol], models: Path) -> None:
+def test_public_paths_are_among_the_protocols_routes(kind: type[HttpProtocol], models: Path) -> None:
     assert kind.public <= {path for _, path in list_routes(kind, models)}
 
 
-def test_no_two_share_a_prefix() -> None:
+def test_prefixes_of_protocols_are_unique() -> None:
     prefixes = [prefix for kind in protocols.PROTOCOLS for prefix, _ in kind.prefixes]
     assert len(prefixes) == len(set(prefixes))
 
@@ -102,7 +102,9 @@ async def serve(models: Path) -> AsyncIterator[TestClient]:
         yield client
 
 
-async def test_a_new_protocol_is_one_class(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_protocol_class_is_served_counted_and_described(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (app, document):
         monkeypatch.setattr(module, "PROTOCOLS", (*protocols.PROTOCOLS, SizeRoutes))
     async with serve(models) as client:

@@ -1,4 +1,4 @@
-"""What holds for every parameter of our own routes; a new one is declared, and needs no line here."""
+"""Requirements of every query parameter of our own routes; a new one needs no line here."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ PLACES = {
 ALL = [*PARAMETERS, PTS, STABILISE]
 
 
-def test_names_are_unique() -> None:
+def test_parameter_names_are_unique() -> None:
     assert len({parameter.name for parameter in ALL}) == len(ALL)
 
 
@@ -38,12 +38,12 @@ def test_a_route_is_described_with_all_of_its_parameters(path: str) -> None:
 
 
 @pytest.mark.parametrize("parameter", ALL, ids=lambda parameter: parameter.name)
-def test_its_schema_is_one(parameter: Parameter[object]) -> None:
+def test_the_schema_of_a_parameter_is_valid(parameter: Parameter[object]) -> None:
     jsonschema.Draft202012Validator.check_schema(parameter.schema)
 
 
 @pytest.mark.parametrize("parameter", ALL, ids=lambda parameter: parameter.name)
-def test_what_cannot_be_meant_is_refused_by_its_name(parameter: Parameter[object]) -> None:
+def test_an_invalid_value_is_refused_with_the_parameters_name(parameter: Parameter[object]) -> None:
     for value in ("", "\x00", "!" * 500):
         with pytest.raises(InvalidParameterError) as refused:
             Query(MultiDict({parameter.name: value}), ALL)[parameter]
@@ -52,19 +52,19 @@ def test_what_cannot_be_meant_is_refused_by_its_name(parameter: Parameter[object
 
 
 @pytest.mark.parametrize("parameter", ALL, ids=lambda parameter: parameter.name)
-def test_what_is_absent_has_a_default(parameter: Parameter[object]) -> None:
+def test_an_absent_parameter_has_the_default_of_its_schema(parameter: Parameter[object]) -> None:
     value = Query(MultiDict(), ALL)[parameter]
     if "default" in parameter.schema:
         assert value == parameter.schema["default"]
 
 
 @pytest.mark.parametrize("parameter", [*PARAMETERS, PTS], ids=lambda parameter: parameter.name)
-async def test_a_server_names_it_when_it_is_given_twice(start: Start, parameter: Parameter[object]) -> None:
+async def test_a_repeated_parameter_is_refused_with_its_name(start: Start, parameter: Parameter[object]) -> None:
     client = await start()
     answer = await client.post(f"/v1/mattes?{parameter.name}=1&{parameter.name}=1", data=b"x")
     assert (answer.status, (await answer.json())["error"].split(":")[0]) == (422, parameter.name)
 
 
-def test_the_documents_examples_are_models(models: Path) -> None:
+def test_the_description_lists_the_served_models_as_examples(models: Path) -> None:
     described = build_document(["one", "two"])["paths"]["/v1/mattes"]["post"]["parameters"]
     assert [entry["schema"]["examples"] for entry in described if entry["name"] == "model"] == [["one", "two"]]

@@ -117,7 +117,7 @@ def done(kind: str, context: StepContext, tmp_path_factory: pytest.TempPathFacto
     return Done(first, second, before, digest(*list_graph_files(given)))
 
 
-def test_the_source_stays_as_it_was(done: Done) -> None:
+def test_a_step_does_not_change_its_source(done: Done) -> None:
     assert done.after == done.before
 
 

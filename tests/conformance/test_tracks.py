@@ -1,4 +1,4 @@
-"""What every track format must do; a new one is one line in `FORMATS`."""
+"""Requirements of every track format; a new one is one line in `FORMATS`."""
 
 import zlib
 from functools import cache
@@ -59,13 +59,13 @@ def are_same(entries: list[Entry], others: list[Entry]) -> bool:
 def test_every_format_is_in_this_suite() -> None:
     assert set(Format.registered) == set(FORMATS)
     assert len({known.magic for known in Format.registered.values()}) == len(FORMATS)
-    assert next(iter(Format.registered)) == ".mattes"  # of tracks whose names don't say it
+    assert next(iter(Format.registered)) == ".mattes"  # the format of tracks whose names don't show it
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @HERE
 @given(masks=MASKS, later=TIMES)
-def test_masks_and_times_come_back_as_they_were(
+def test_masks_and_times_survive_writing_and_reading(
     suffix: str, masks: list[np.ndarray], later: list[int], tmp_path: Path
 ) -> None:
     times = np.cumsum(later).tolist()
@@ -74,7 +74,7 @@ def test_masks_and_times_come_back_as_they_were(
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_segments_are_about_ten_seconds_and_stand_alone(suffix: str, tmp_path: Path) -> None:
+def test_segments_last_about_ten_seconds_and_can_be_read_alone(suffix: str, tmp_path: Path) -> None:
     entries = grow_person(60)
     with TrackReader(write_track(tmp_path / f"track{suffix}", entries)) as track:
         assert [segment.start_ms for segment in track.segments] == [5, 10505, 21005, 31505]
@@ -105,7 +105,7 @@ def test_changed_bytes_are_refused_or_harmless(suffix: str, places: list[tuple[i
     for place, value in places:
         data[place % len(data)] = value
     path.write_bytes(data)
-    _read_or_refuse(path)
+    read_or_refuse(path)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -123,7 +123,7 @@ def test_changed_records_are_refused_or_harmless(
     for place, value in places:
         records[place % len(records)] = value
     path.write_bytes(rebuild(format_, header, bytes(records[: -1 if cut else None])))
-    _read_or_refuse(path)
+    read_or_refuse(path)
 
 
 def rebuild(format_: Format, header: TrackHeader, records: bytes, start_ms: int = 5) -> bytes:
@@ -135,8 +135,8 @@ def rebuild(format_: Format, header: TrackHeader, records: bytes, start_ms: int 
     return format_.format_head(header, [(start_ms, len(segment))]) + segment
 
 
-def _read_or_refuse(path: Path) -> None:
-    """Reads what it takes; times rise, whatever the bytes."""
+def read_or_refuse(path: Path) -> None:
+    """Read as far as possible; assert that times rise, whatever the bytes."""
     times = [-1]
     try:
         with TrackReader(path) as track:
@@ -149,7 +149,7 @@ def _read_or_refuse(path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_bomb_is_refused_without_being_inflated(suffix: str, tmp_path: Path) -> None:
+def test_a_segment_that_inflates_beyond_the_limit_is_refused(suffix: str, tmp_path: Path) -> None:
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
     path.write_bytes(rebuild(format_, TrackHeader(SIZE, "background"), bytes(MAX_SEGMENT_BYTES + 1)))
     with pytest.raises(TrackError, match="inflated"):
@@ -193,7 +193,7 @@ def test_segments_out_of_order_are_refused(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"MAS", b"\0" * 200, b"PK\x03\x04" * 40, b"MASK" * 40, b"MATT" * 40])
-def test_what_is_no_track_is_refused(data: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_track_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "no.webmask").write_bytes(data)
     with pytest.raises(TrackError, match=r"no\.webmask"):
         read(tmp_path / "no.webmask")

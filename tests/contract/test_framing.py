@@ -29,7 +29,7 @@ def test_a_stretched_frame_fills_the_input() -> None:
     ("frame", "inner"),
     [((100, 300), (22, 65)), ((300, 100), (65, 22)), ((65, 65), (65, 65)), ((1, 1000), (1, 65)), ((2, 3), (43, 65))],
 )
-def test_a_letterboxed_frame_keeps_its_shape(frame: tuple[int, int], inner: tuple[int, int]) -> None:
+def test_a_letterboxed_frame_keeps_its_aspect_ratio(frame: tuple[int, int], inner: tuple[int, int]) -> None:
     assert Framing((65, 65), "letterbox").scale_size(frame) == inner
 
 
@@ -39,14 +39,14 @@ def test_a_letterboxed_frame_lies_top_left_and_the_rest_is_filled() -> None:
     assert (given[0, 20:] == GREEN).all()
 
 
-def test_a_frame_of_the_inputs_size_stays_as_it_is() -> None:
+def test_a_frame_of_the_inputs_size_is_not_changed() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (33, 33, 3), dtype=np.uint8)
     for rule in ("stretch", "letterbox"):
         assert np.array_equal(Framing((33, 33), rule).fit_exactly(frame)[0], frame)
 
 
 @pytest.mark.parametrize("size", [(30, 60), (60, 240), (240, 480), (240, 60), (120, 400)])
-def test_positions_count_between_pixel_centres(size: tuple[int, int]) -> None:
+def test_resizing_maps_positions_of_pixel_centres(size: tuple[int, int]) -> None:
     """A ramp stays a ramp: position x of the frame maps to (x + 0.5)·n/w − 0.5 on both axes, enlarged or reduced."""
     height, width = 120, 240
     given = Framing(size).fit_exactly(ramp(height, width))[0]
@@ -80,7 +80,7 @@ def test_a_grid_enlarges_as_tensorflow_does(place, options, inputs, outputs) -> 
     assert np.abs(mask - enlarged(values, inputs, **options)).max() < 1e-4
 
 
-def test_a_single_value_covers_everything() -> None:
+def test_a_single_output_value_fills_the_whole_mask() -> None:
     mask = Framing((65, 65)).compute_mask(
         np.full((1, 1), 0.3, np.float32), Grid.align_corners((65, 65), (1, 1)), (9, 9), (5, 5)
     )
@@ -99,14 +99,14 @@ def linear_mask(framing: Framing, grid: Grid, shape: tuple[int, int], size: tupl
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("frame", [(180, 320), (320, 180), (65, 65), (20, 30)])
 @pytest.mark.parametrize("size", [(90, 160), (513, 513), (7, 5)])
-def test_every_mask_pixel_has_its_place_in_the_input(rule: str, frame, size) -> None:
+def test_mask_pixels_are_sampled_at_their_positions_in_the_input(rule: str, frame, size) -> None:
     for place in (Grid.align_corners, Grid.half_pixel):
         grid = place((65, 65), (17, 17))
         mask, expected = linear_mask(Framing((65, 65), rule), grid, (17, 17), size, frame)
         assert np.abs(mask - expected).max() < 65 * 1e-4
 
 
-def test_a_letterboxed_mask_shows_nothing_of_the_filled_rest() -> None:
+def test_a_letterboxed_mask_excludes_the_filled_area() -> None:
     values = np.zeros((65, 65), np.float32)
     values[40:] = 1  # a 2:1 frame ends at row 33
     framing = Framing((65, 65), "letterbox")

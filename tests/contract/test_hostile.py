@@ -80,7 +80,7 @@ def fits(document: dict[str, Any]) -> bool:
     return jsonschema.Draft202012Validator(SCHEMA).is_valid(document)
 
 
-def test_what_the_workbench_publishes_is_read_and_fits_the_schema(folder: Path) -> None:
+def test_a_published_manifest_is_accepted_and_valid_by_the_schema(folder: Path) -> None:
     assert accepted(folder, manifest(folder))
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(manifest(folder), SCHEMA)
@@ -93,7 +93,7 @@ def test_every_field_is_required(folder: Path) -> None:
         for place, table in tables(good)
         if not is_free(place)
         for name in table
-        # Which versions don't say that were compared on one CPU only, or on pictures of one kind.
+        # Versions that were compared on one CPU only, or on pictures of one kind, don't have these.
         if name not in ("confirmed", "kinds")
     }
     assert len(spoilt) > 50
@@ -110,7 +110,7 @@ def test_an_unknown_field_is_an_error_at_every_level(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e300, 10**30, "1", None, True, [1]], ids=repr)
-def test_no_number_may_be_anything_else(folder: Path, wrong: object) -> None:
+def test_numbers_of_a_wrong_type_or_range_are_refused(folder: Path, wrong: object) -> None:
     good = manifest(folder)
     passed = [
         place
@@ -128,12 +128,12 @@ def test_no_number_may_be_anything_else(folder: Path, wrong: object) -> None:
 @pytest.mark.parametrize("name", ["graph.xml", "graph.bin"])
 def test_a_wrong_digest_or_size_is_refused(folder: Path, name: str) -> None:
     good = manifest(folder)
-    said = good["files"][name]
-    assert not accepted(folder, changed(good, ("files", name), "sha256", said["sha256"][::-1]))
-    assert not accepted(folder, changed(good, ("files", name), "size_bytes", said["size_bytes"] + 1))
+    stored = good["files"][name]
+    assert not accepted(folder, changed(good, ("files", name), "sha256", stored["sha256"][::-1]))
+    assert not accepted(folder, changed(good, ("files", name), "size_bytes", stored["size_bytes"] + 1))
 
 
-def test_files_that_changed_places_are_refused(folder: Path) -> None:
+def test_exchanged_graph_files_are_refused(folder: Path) -> None:
     xml, weights = folder / "graph.xml", folder / "graph.bin"
     kept = xml.read_bytes()
     xml.write_bytes(weights.read_bytes())
@@ -149,18 +149,18 @@ def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
         read(folder)
 
 
-def test_a_version_under_another_number_or_name_is_refused(folder: Path) -> None:
+def test_a_version_in_a_folder_of_a_different_number_or_name_is_refused(folder: Path) -> None:
     for place in (folder.parent / "2", folder.parents[1] / "other/1"):
         shutil.copytree(folder, place)
         with pytest.raises(ManifestError, match="as in the path"):
             read(place)
 
 
-def test_another_versions_graph_is_refused_though_its_digest_is_right(published: Publish) -> None:
+def test_a_graph_whose_shapes_differ_from_the_manifest_is_refused(published: Publish) -> None:
     """Ports and shapes are compared with the graph itself."""
     folder = published()
-    said = changed(manifest(folder), ("outputs", 0), "shape", [1, 32, 33, 1])
-    assert accepted(folder, said)
+    altered = changed(manifest(folder), ("outputs", 0), "shape", [1, 32, 33, 1])
+    assert accepted(folder, altered)
     found = read(folder)
     with pytest.raises(ModelError, match="output: expected"):
         OpenVinoEngine(found.manifest, found.graph, found.weights, cores=1)

@@ -46,14 +46,14 @@ def own_mask(folder: Path, pixels: np.ndarray, size: tuple[int, int]) -> np.ndar
     return subject.framing.compute_mask(answer[0, ..., 0], subject.grid, size, pixels.shape[:2])
 
 
-def test_every_field_arrives_as_it_was_written(published: Publish) -> None:
+def test_fields_are_read_as_they_were_published(published: Publish) -> None:
     folder = published(tiny.BGR, rule="letterbox")
-    said, read = manifest(folder), artifact.read_version(folder.parents[1], "bgr", 1).manifest
-    assert (read.name, read.version, read.licence, read.created) == ("bgr", 1, said["licence"], said["created"])
+    stored, read = manifest(folder), artifact.read_version(folder.parents[1], "bgr", 1).manifest
+    assert (read.name, read.version, read.licence, read.created) == ("bgr", 1, stored["licence"], stored["created"])
     assert read.picture.shape == (1, 65, 65, 3)
     assert read.picture.resize.rule == "letterbox"
     assert read.picture.resize.fill == (9, 99, 199)
-    assert read.recipe.toolchain == said["recipe"]["toolchain"]
+    assert read.recipe.toolchain == stored["recipe"]["toolchain"]
     assert [step.kind for step in read.recipe.steps] == ["cut", "head"]
     assert [(item.metric, item.value) for item in read.measurements] == [("throughput", 90), ("iou_drop", -0.25)]
     assert read.configuration.precision == "f32"
@@ -69,7 +69,7 @@ def test_the_newest_version_is_served_and_older_ones_on_demand(published: Publis
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR, tiny.HALVES], ids=lambda wanted: wanted.name)
-def test_both_make_the_same_mask_of_the_same_picture(published: Publish, wanted: Tiny, rule: str) -> None:
+def test_service_and_workbench_make_the_same_mask(published: Publish, wanted: Tiny, rule: str) -> None:
     folder = published(wanted, rule)
     for number, frame in enumerate(SIZES):
         pixels, _ = tiny.scene(number, *frame)

@@ -1,4 +1,4 @@
-"""Callers that people have, unmodified: requests, Node's fetch, KServe's clients, and pages of another origin.
+"""Common clients, unmodified: requests, Node's fetch, KServe's clients, and pages of another origin.
 
 Triton's, TensorFlow Serving's and OVMS' clients are fast tests (`tests/service/api`); nginx and Prometheus are beside
 this one and in `tests/service/cluster`.
@@ -28,22 +28,22 @@ from tests.service.serving import program
 
 pytestmark = pytest.mark.slow
 NODE = shutil.which("node")
-KSERVE = os.environ.get("DANMATTE_KSERVE", "")  # a Python that has KServe, which wants other libraries than ours
+KSERVE = os.environ.get("DANMATTE_KSERVE", "")  # a Python that has KServe, which needs other versions of libraries
 SIZE = "?width=160&height=90"
 
 
 @dataclass(frozen=True)
 class Site:
-    """A service with keys, a page of another origin that it lets in, and one that it doesn't."""
+    """A service with keys, a page of another origin that it allows, and one that it doesn't."""
 
     service: str
     page: str
-    stranger: str
+    foreign: str
     token: str
 
 
 def is_mask(data: bytes) -> bool:
-    """Whether it is a PNG of the size that was asked for."""
+    """Return whether it is a PNG of the requested size."""
     with Image.open(io.BytesIO(data)) as mask:
         return (mask.format, mask.size) == ("PNG", (160, 90))
 
@@ -90,7 +90,7 @@ console.log(JSON.stringify({
 
 
 @pytest.mark.skipif(not NODE, reason="needs Node")
-def test_nodes_fetch_posts_whatever_it_can(models: Path, jpeg: bytes, tmp_path: Path) -> None:
+def test_nodes_fetch_posts_every_kind_of_body(models: Path, jpeg: bytes, tmp_path: Path) -> None:
     frame = tmp_path / "frame.jpg"
     frame.write_bytes(jpeg)
     with program(models, "--max-wait-s", "10") as (_, address):
@@ -153,21 +153,21 @@ def test_kserves_clients_are_served(models: Path, unused_tcp_port: int) -> None:
 
 @pytest.fixture
 def site(models: Path, tmp_path: Path) -> Iterator[Site]:
-    """As above."""
+    """Run a service with keys, and serve a page of an allowed origin and one of another."""
     folder = tmp_path / "page"
     folder.mkdir()
     (folder / "index.html").write_text("<!doctype html><title>page</title>")
     keys = tmp_path / "keys.toml"
     digest, secret = hashlib.sha256(b"secret").hexdigest(), derive_secret("secret")
     keys.write_text(f'[site]\ndigest = "sha256:{digest}"\ntokens = "hmac:{secret}"\n')
-    with serve_folder(folder) as page, serve_folder(folder) as stranger:
+    with serve_folder(folder) as page, serve_folder(folder) as foreign:
         flags = ("--origins", page, "--keys", str(keys))
         with program(models, *flags) as (_, address):
             token = make_token("secret", "site", subject="viewer", scope=("mattes", "live"), seconds=600)
-            yield Site(address, page, stranger, token)
+            yield Site(address, page, foreign, token)
 
 
-ASK = """async ({ service, token, frame }) => {
+POST = """async ({ service, token, frame }) => {
     const body = Uint8Array.from(atob(frame), (each) => each.charCodeAt(0));
     const headers = token ? { authorization: `Bearer ${token}` } : {};
     try {
@@ -192,21 +192,21 @@ LIVE = """({ service, token, frame }) => new Promise((settle) => {
 
 @contextmanager
 def open_page(address: str) -> Iterator[object]:
-    """A page of that origin in Chromium, which keeps origins apart."""
+    """Open a page of that origin in Chromium."""
     with open_browser() as browser:
         page = browser.new_page()
         page.goto(address)
         yield page
 
 
-def test_a_page_of_another_origin_asks_with_a_token(site: Site, jpeg: bytes) -> None:
+def test_a_page_of_an_allowed_origin_is_served_with_a_token(site: Site, jpeg: bytes) -> None:
     given = {"service": site.service, "token": site.token, "frame": base64.b64encode(jpeg).decode()}
     offered = given | {"frame": base64.b64encode(Offer(7.0, jpeg).pack()).decode()}
     with open_page(site.page) as page:
-        assert page.evaluate(ASK, given) == [200, "image/png", True, ""]
-        assert page.evaluate(ASK, given | {"token": ""})[0::3] == [401, "unauthorized"]  # which the page may read
+        assert page.evaluate(POST, given) == [200, "image/png", True, ""]
+        assert page.evaluate(POST, given | {"token": ""})[0::3] == [401, "unauthorized"]  # which the page may read
         assert page.evaluate(LIVE, offered) == "mask"
         assert page.evaluate(LIVE, offered | {"token": ""}) == "refused"
-        page.goto(site.stranger)
-        assert page.evaluate(ASK, given) == ["TypeError"]  # the browser hides everything
+        page.goto(site.foreign)
+        assert page.evaluate(POST, given) == ["TypeError"]  # the browser hides everything
         assert page.evaluate(LIVE, offered) == "refused"

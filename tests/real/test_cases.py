@@ -1,4 +1,4 @@
-"""Graphs that users brought: each does what its row says, and answers as the runtime that it was made for does."""
+"""Graphs of many kinds: each is converted or refused as its row says, and has the outputs of its own runtime."""
 
 import shlex
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ GRAPHS = {
 
 @pytest.mark.parametrize("real", [False, True], ids=["random", "real"])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_the_ir_answers_as_its_own_runtime_does(name: str, real: bool, tmp_path: Path) -> None:
+def test_the_ir_gives_the_outputs_of_the_graphs_own_runtime(name: str, real: bool, tmp_path: Path) -> None:
     case = GRAPHS[name]
     path = needed(case.name)
     assert main(["convert", str(path), *shlex.split(case.flags), "--output_dir", str(tmp_path), "-n", "ir"]) == 0
@@ -109,13 +109,13 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_inputs_are_the_graphs_own(name: str, tmp_path: Path) -> None:
+def test_conversion_keeps_names_and_shapes_of_inputs(name: str, tmp_path: Path) -> None:
     assert main(["convert", str(needed(f"{CASES}/{name}")), "-o", str(tmp_path), "-n", "ir"]) == 0
     assert {port.name: port.shape for port in openvino.describe(tmp_path / "ir.xml").inputs} == INPUTS[name]
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_answers_are_the_graphs_own(name: str, tmp_path: Path) -> None:
+def test_conversion_keeps_names_of_outputs(name: str, tmp_path: Path) -> None:
     assert main(["convert", str(needed(f"{CASES}/{name}")), "-o", str(tmp_path), "-n", "ir"]) == 0
     assert [port.name for port in openvino.describe(tmp_path / "ir.xml").outputs] == OUTPUTS[name]
 
@@ -135,7 +135,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("line", REFUSED)
-def test_what_cannot_be_converted_is_told_in_a_sentence(
+def test_a_graph_that_cannot_be_converted_is_reported_in_one_line(
     line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, *flags = shlex.split(line)
@@ -159,7 +159,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_cut_that_is_found_takes_floats_with_channels_last(name: str, tmp_path: Path) -> None:
+def test_an_automatic_cut_takes_floats_with_channels_last(name: str, tmp_path: Path) -> None:
     words = ["--input", "auto", "--output", "auto", "-o", str(tmp_path), "-n", "cut"]
     assert main(["convert", str(needed(f"{CASES}/{name}")), *words]) == 0
     (given,) = openvino.describe(tmp_path / "cut.xml").inputs
@@ -178,7 +178,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_size_that_fits_replaces_the_guess(name: str) -> None:
+def test_a_size_that_the_graph_requires_replaces_the_guess(name: str) -> None:
     assert probing.find_cut(needed(f"{CASES}/{name}")).size == SIZES[name]
 
 
@@ -192,14 +192,14 @@ def test_the_size_that_fits_replaces_the_guess(name: str) -> None:
         ("unfrozen.pb", "it isn't frozen"),
     ],
 )
-def test_what_cannot_be_optimized_is_told_in_a_sentence(name: str, reason: str) -> None:
+def test_a_graph_that_cannot_be_optimized_is_reported_in_one_line(name: str, reason: str) -> None:
     with pytest.raises(InputError) as refused:
         probing.inspect(needed(f"{CASES}/{name}"))
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_an_operation_without_a_counterpart_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unsupported_operation_is_reported_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = needed(f"{MODELS}/peers/selfie_mlkit_256_f16.tflite")
     assert main(["convert", str(path), "-o", str(tmp_path)]) == 2
     assert "OpenVINO doesn't support Convolution2DTransposeBias" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def write_long_track(folder: Path) -> None:
-    """The track of a film whose sound goes on for four seconds after its pictures, with the facts as they are read."""
+    """The track of a film whose sound lasts four seconds longer than its pictures."""
     with (
         Video(folder / "long.webm") as video,
         TrackWriter(folder / "long.mattes", TrackHeader(Size(18, 32), "person")) as writer,
@@ -115,7 +115,7 @@ def measure_masks(page: object) -> None:
     assert np.mean(comments[ground]) > 0.98, "comments are missing beside the person"
 
 
-def test_a_standing_video_has_the_mask_of_its_own_frame(page: object) -> None:
+def test_a_paused_video_shows_the_mask_of_its_frame(page: object) -> None:
     page.evaluate("open_('/film.webm')")
     for seconds in (1.236, 2.037, 3.195):
         page.evaluate(f"go({seconds})")
@@ -127,7 +127,7 @@ def test_a_standing_video_has_the_mask_of_its_own_frame(page: object) -> None:
         assert page.evaluate("handle.stats.pts") == 40 * int(seconds * browser.RATE)
 
 
-def test_a_film_that_begins_in_the_middle_has_the_mask_of_its_own_frame(page: object) -> None:
+def test_a_film_that_starts_in_the_middle_shows_the_mask_of_its_frame(page: object) -> None:
     page.evaluate("void (window.handle = attach(video, layer, { track: '/film.mattes' }))")
     page.evaluate("open_('/film.webm#t=1.236')")
     browser.wait_until(page, "handle.stats.state === 'masked'")
@@ -140,7 +140,7 @@ def test_a_film_that_begins_in_the_middle_has_the_mask_of_its_own_frame(page: ob
     "style",
     ["scale: -1 1", "rotate: 180deg", "object-position: right 30px bottom 5px; width: 60%"],
 )
-def test_a_drawn_picture_is_styled_as_the_video_is(page: object, style: str) -> None:
+def test_a_drawn_frame_has_the_style_of_the_video(page: object, style: str) -> None:
     attach_masks(page, "sync: 'exact'")
     page.evaluate(f"video.style.cssText = '{style}', handle.refresh(), settle(700)")
     page.evaluate("go(1.5), settle(700)")
@@ -148,7 +148,7 @@ def test_a_drawn_picture_is_styled_as_the_video_is(page: object, style: str) -> 
     measure_masks(page)
 
 
-def test_a_position_from_the_other_sides_is_followed(page: object) -> None:
+def test_masks_follow_an_object_position_from_right_and_bottom(page: object) -> None:
     attach_masks(page)
     page.evaluate("video.style.cssText = 'width: 300px; object-position: right 0px bottom 12px', handle.refresh()")
     measure_masks(page)
@@ -157,7 +157,7 @@ def test_a_position_from_the_other_sides_is_followed(page: object) -> None:
 
 
 @pytest.mark.parametrize("way", ["dialog", "popover"])
-def test_what_is_around_a_dialog_has_no_effect(page: object, way: str) -> None:
+def test_transforms_around_a_dialog_or_popover_do_not_move_masks(page: object, way: str) -> None:
     attach_masks(page)
     page.evaluate("around.style.transform = 'scaleX(-1) rotate(10deg)'")
     page.evaluate(
@@ -175,7 +175,7 @@ def test_what_is_around_a_dialog_has_no_effect(page: object, way: str) -> None:
     measure_masks(page)
 
 
-def test_of_several_sources_the_one_that_plays_has_its_masks(page: object) -> None:
+def test_the_source_that_plays_determines_the_track(page: object) -> None:
     page.evaluate(
         """(() => {
         const track = ({ currentSrc }) => (currentSrc.endsWith('/film.webm') ? '/film.mattes' : null);
@@ -190,22 +190,22 @@ def test_of_several_sources_the_one_that_plays_has_its_masks(page: object) -> No
     assert page.evaluate("handle.source.constructor.name") == "Track"
 
 
-def test_a_text_track_that_is_not_there_is_told(page: object) -> None:
+def test_a_missing_text_track_is_reported(page: object) -> None:
     page.evaluate("open_('/film.webm')")
     page.evaluate(
         """(() => {
-        window.told = [];
+        window.errors = [];
         const element = Object.assign(document.createElement('track'), { kind: 'metadata', src: '/nothing.vtt' });
         video.append(element);
-        window.handle = attach(video, layer, { source: openCues(element.track), onerror: (why) => told.push(why) });
+        window.handle = attach(video, layer, { source: openCues(element.track), onerror: (why) => errors.push(why) });
         })()"""
     )
-    browser.wait_until(page, "told.length > 0")
-    assert "/nothing.vtt: the browser couldn't load it" in page.evaluate("told[0]")
-    assert page.evaluate("layer.style.filter") == "", "comments are as they are"
+    browser.wait_until(page, "errors.length > 0")
+    assert "/nothing.vtt: the browser couldn't load it" in page.evaluate("errors[0]")
+    assert page.evaluate("layer.style.filter") == "", "comments aren't changed"
 
 
-def test_a_layer_that_is_put_elsewhere_keeps_its_half_strength(page: object) -> None:
+def test_a_moved_layer_keeps_its_strength(page: object) -> None:
     attach_masks(page, "preferences: { strength: 0.5 }")
     page.evaluate(
         """(() => {
@@ -224,13 +224,13 @@ def test_a_layer_that_is_put_elsewhere_keeps_its_half_strength(page: object) -> 
     assert np.count_nonzero(magenta) > 50_000, "and are whole beside it"
 
 
-def test_a_style_that_is_written_anew_is_mended(page: object) -> None:
+def test_masks_are_restored_after_a_page_overwrites_the_layers_style(page: object) -> None:
     attach_masks(page)
     page.evaluate("layer.setAttribute('style', 'color: #fff'), settle(1100)")
     measure_masks(page)
 
 
-def test_a_player_in_another_window_keeps_its_masks_and_its_style(page: object) -> None:
+def test_a_player_in_another_window_keeps_its_masks_and_style(page: object) -> None:
     """A same-origin frame stands for a window of its own over others, which needs a click."""
     page.evaluate(
         """(() => {
@@ -262,7 +262,7 @@ def test_a_player_in_another_window_keeps_its_masks_and_its_style(page: object) 
     measure_masks(page)
 
 
-def test_sound_that_goes_on_after_the_pictures_is_the_same_film(page: object) -> None:
+def test_a_film_whose_sound_outlasts_its_pictures_matches_its_track(page: object) -> None:
     if not shutil.which("ffmpeg"):
         pytest.skip("needs ffmpeg")
     page.evaluate("open_('/long.webm')")

@@ -36,7 +36,7 @@ MIRRORED |= {"cases/transpose.mp4", "more/transposed.mp4", "more/transposed_othe
 
 @dataclass(frozen=True)
 class MadeTrack:
-    """A clip's track: what became of it, its film, its masks' times, and its first frame in grey."""
+    """A clip's track: its summary, its film, its masks' times, and its first frame in grey."""
 
     summary: FinishedTrack
     film: Film
@@ -118,7 +118,7 @@ def find_nearest(times: list[int], ms: float) -> float:
 def compare_pictures(seen: dict[str, object], made: MadeTrack) -> float:
     """The correlation of the first frame in grey, as shown and as read; browsers differ in brightness.
 
-    A browser that shows the picture as it is stored is told where the film's lies in it.
+    A browser that shows the picture as it is stored is given the film's position in it.
     """
     shown = np.array(seen["grey"]).reshape(made.grey.shape)
     if seen["stored"]:
@@ -154,7 +154,7 @@ def test_a_file_is_timed_as_chromium_plays_it(
     seen = play(chromium_page, name, made)
     check_times(seen, made)
     assert abs(seen["size"][0] / seen["size"][1] / (made.film.width / made.film.height) - 1) < 0.01
-    assert compare_pictures(seen, made) > 0.9, "another picture, or turned another way"
+    assert compare_pictures(seen, made) > 0.9, "a different picture, or turned differently"
 
 
 @pytest.mark.parametrize("player", ["", "hls.js", "shaka-player"])
@@ -177,7 +177,7 @@ def test_hls_is_timed_as_players_show_it(
 
 @pytest.mark.parametrize("player", ["dash.js", "shaka-player"])
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_dash_is_timed_in_firefox_too(
+def test_dash_is_timed_as_firefox_plays_it(
     name: str, player: str, track: Callable[[str], MadeTrack], firefox_page: object
 ) -> None:
     made = track(name)
@@ -201,7 +201,7 @@ def test_a_file_is_timed_as_firefox_plays_it(
         pytest.skip("Firefox counts from frames before the edit's keyframe, which libavformat passes over")
     made = track(name)
     seen = play(firefox_page, name, made)
-    # Firefox also shows what an edit list leaves out; after a seek it announces the time that was asked for.
+    # Firefox also shows what an edit list leaves out; after a seek it announces the requested time.
     played = [ms for ms in seen["played"] if ms >= -NEAR_MS]
     assert max(find_nearest(made.times, ms) for ms in played) <= NEAR_MS
     assert min(played) == pytest.approx(made.times[0], abs=NEAR_MS)
@@ -213,7 +213,7 @@ def test_a_file_is_timed_as_firefox_plays_it(
 
 @pytest.mark.parametrize("player", ["hls.js", "shaka-player"])
 @pytest.mark.parametrize("name", ["cases/hls/list.m3u8", *LISTS])
-def test_hls_is_timed_in_firefox_too(
+def test_hls_is_timed_as_firefox_plays_it(
     name: str, player: str, track: Callable[[str], MadeTrack], firefox_page: object
 ) -> None:
     if player == "shaka-player" and "rounded" in name:
@@ -221,7 +221,7 @@ def test_hls_is_timed_in_firefox_too(
     made = track(name)
     seen = play(firefox_page, name, made, player)
     played = seen["played"]
-    # hls.js seeks over a gap or a stall, such as that before the first frame, and Firefox announces the time asked for.
+    # hls.js seeks over a gap or a stall, such as that before the first frame, and Firefox announces the requested time.
     own = [ms for ms in played[1:] if min((abs(ms - at) for at in seen["sought"]), default=np.inf) > NEAR_MS]
     assert len(played) - len(own) <= 3
     assert max(find_nearest(made.times, ms) for ms in own) <= (2 * NEAR_MS if player == "hls.js" else 2)
@@ -230,7 +230,7 @@ def test_hls_is_timed_in_firefox_too(
 
 
 @pytest.mark.parametrize("name", ["more/plain.mp4", "more/sound_later.mp4", "more/picture_later.webm", "more/late.mp4"])
-def test_in_loops_of_firefox_every_round_has_its_own_times(
+def test_times_stay_correct_when_firefox_repeats_a_film(
     name: str, track: Callable[[str], MadeTrack], firefox_page: object
 ) -> None:
     made = track(name)
@@ -240,7 +240,7 @@ def test_in_loops_of_firefox_every_round_has_its_own_times(
     assert max(played) <= made.times[-1] + NEAR_MS
 
 
-def test_what_no_browser_plays_begins_with_its_first_frame(track: Callable[[str], MadeTrack]) -> None:
+def test_times_of_files_that_no_browser_plays_begin_at_the_first_frame(track: Callable[[str], MadeTrack]) -> None:
     for name, count in (("gop30.ts", 100), ("gop250.ts", 100), ("pal.mpg", 100)):
         made = track(f"cases/{name}")
         assert made.times == list(range(0, 40 * count, 40))

@@ -1,4 +1,4 @@
-"""`workbench convert` on real graphs, with the command line that the field knows."""
+"""`workbench convert` on real graphs, with the command line of OpenVINO's Model Optimizer."""
 
 import shlex
 from pathlib import Path
@@ -24,7 +24,7 @@ def graph(request: pytest.FixtureRequest) -> Path:
     return needed(PORTRAIT) if request.param == "portrait" else default_graph()
 
 
-def test_the_fields_command_line_decides_as_tensorflow_does(graph: Path, tmp_path: Path) -> None:
+def test_model_optimizers_command_line_gives_the_classes_of_tensorflow(graph: Path, tmp_path: Path) -> None:
     assert main(shlex.split(LINE.format(graph, tmp_path))) == 0
     infer = openvino.make_runner(tmp_path / f"{graph.stem}.xml", configure(precision="f32"))
     entry = tensorflow.find_feeding_tensor(graph, "0:MobilenetV2/Conv/Conv2D")
@@ -37,10 +37,10 @@ def test_the_fields_command_line_decides_as_tensorflow_does(graph: Path, tmp_pat
         people.append((classes == 1).mean())
     assert np.mean(agreeing) >= 0.999
     assert min(agreeing) >= 0.995
-    assert max(people) > 0.1, "the graph saw nobody, so agreement says nothing"
+    assert max(people) > 0.1, "the graph found no people, so agreement proves nothing"
 
 
-def test_the_cut_is_convolutions_without_what_tensorflow_needs(graph: Path, tmp_path: Path) -> None:
+def test_operations_that_only_tensorflow_needs_are_removed(graph: Path, tmp_path: Path) -> None:
     assert main(shlex.split(LINE.format(graph, tmp_path))) == 0
     model = openvino.read(tmp_path / f"{graph.stem}.xml")
     kinds = {node.get_type_name() for node in model.get_ops()}
@@ -48,7 +48,9 @@ def test_the_cut_is_convolutions_without_what_tensorflow_needs(graph: Path, tmp_
     assert [len(model.inputs), len(model.outputs)] == [1, 1]
 
 
-def test_a_wrong_name_lists_the_nearest(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_node_name_is_reported_with_the_nearest_name(
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = LINE.replace("MobilenetV2/Conv/Conv2D", "MobileNetV2/Conv/Conv2D")
     assert main(shlex.split(line.format(graph, tmp_path))) == 2
     assert "MobilenetV2/Conv/Conv2D" in capsys.readouterr().err

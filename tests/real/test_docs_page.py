@@ -1,4 +1,4 @@
-"""The page of the description in a real Chromium: it lists what is there, and sends what is filled in."""
+"""The page of the description in a real Chromium: it lists all operations, and sends requests."""
 
 import re
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.slow
 def page(chromium: object, address: str) -> Iterator[object]:
     """The page; an error on it, or anything its policy refuses, fails the test."""
     opened = chromium.new_page(viewport={"width": 1000, "height": 900})
-    said: list[str] = []
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     opened.goto(f"{address}/docs")
     opened.wait_for_selector("details")
     yield opened
-    assert [text for text in said if "favicon" not in text and "404" not in text] == []
+    assert [text for text in errors if "favicon" not in text and "404" not in text] == []
 
 
 def open_card(page: object, method: str, path: str) -> object:
@@ -56,7 +56,7 @@ def test_a_picture_is_sent_and_its_mask_shown(page: object, tmp_path: Path) -> N
     page.wait_for_function("image => image.naturalWidth === 160", arg=shown.element_handle())
 
 
-def test_names_are_filled_in_and_answers_shown(page: object) -> None:
+def test_parameters_are_prefilled_and_responses_shown(page: object) -> None:
     card = open_card(page, "get", "/v2/models/{name}")
     assert card.locator("input").input_value() == "toy"
     card.get_by_role("button", name="Send").click()

@@ -8,7 +8,7 @@ from tests.real.firefox import open_firefox
 pytestmark = pytest.mark.slow
 
 
-def test_a_page_is_opened_asked_and_seen() -> None:
+def test_a_page_is_opened_evaluated_and_captured() -> None:
     with open_firefox() as firefox:
         page = firefox.new_page(viewport={"width": 320, "height": 200})
         page.goto("data:text/html,<title>red</title><body style='background:red'>")

@@ -1,4 +1,4 @@
-"""Hostile bytes over HTTP by the thousand: nothing crashes, hangs, or is an error of the server's own."""
+"""Hostile bytes over HTTP by the thousand: nothing crashes, hangs, or causes a server error."""
 
 import asyncio
 import json
@@ -43,15 +43,15 @@ from tests.real.mutations import mutate
 
 pytestmark = pytest.mark.slow
 
-WAITING = 200  # raw connections at once: many wait for a time to pass
+WAITING = 200  # raw connections at once: many wait for a timeout
 TALKERS = 3  # live connections at once
 HANGS_S = 120.0  # an input takes milliseconds, and a busy machine may stop for a while
 OVERLOAD = {429, 503}
 TYPES = ("", "image/jpeg", "application/json", "application/octet-stream", "application/x-nv12", "text/plain")
 
 
-def decoded(data: bytes) -> str:
-    """What became of a picture: `decoded`, `too large`, or the refusal's code."""
+def try_decoding(data: bytes) -> str:
+    """Return the outcome for a picture: `decoded`, `too large`, or the refusal's code."""
     try:
         decoder = find_decoder("", data)
         header = decoder.read_header(data, None)
@@ -69,7 +69,7 @@ def decoded(data: bytes) -> str:
 
 
 def decode_all(first: int, count: int, now, answers, errors: Path) -> None:
-    """Runs in a process of its own, which may crash: `now` is the number of the input in work.
+    """Decode in a separate process, which may crash; `now` is the number of the input in work.
 
     `errors` becomes its error stream, with the log and what libraries write, as a server has it.
     """
@@ -81,7 +81,7 @@ def decode_all(first: int, count: int, now, answers, errors: Path) -> None:
     for number in range(first, first + count):
         now.value = number
         try:
-            outcomes[decoded(mutate(number, seeds))] += 1
+            outcomes[try_decoding(mutate(number, seeds))] += 1
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
             answers.put(f"input {number}: {error!r}")
             return
@@ -96,7 +96,7 @@ def test_no_picture_crashes_or_hangs_its_decoder(tmp_path: Path) -> None:
     errors = tmp_path / "errors"
     process = context.Process(target=decode_all, args=(FIRST, INPUTS, now, answers, errors))
     process.start()
-    outcome = watched(process, now, answers)
+    outcome = watch_process(process, now, answers)
     assert isinstance(outcome, Counter), outcome
     assert outcome.total() == INPUTS
     assert outcome["decoded"] > INPUTS / 100, "hardly anything got past the headers"
@@ -105,8 +105,8 @@ def test_no_picture_crashes_or_hangs_its_decoder(tmp_path: Path) -> None:
     note_part("pictures", outcome)
 
 
-def watched(process, now, answers) -> object:
-    """The process' answer, or what stopped it."""
+def watch_process(process, now, answers) -> object:
+    """Return the process' result, or what stopped it."""
     last, since = FIRST - 1, math.inf  # starting may take as long as it takes
     while process.is_alive() or not answers.empty():
         if not answers.empty():
@@ -120,22 +120,22 @@ def watched(process, now, answers) -> object:
     return f"input {now.value} ended the process with {process.exitcode}"
 
 
-async def test_no_request_is_an_error_of_the_servers_own(models: Path, jpeg: bytes, tmp_path: Path) -> None:
+async def test_no_request_causes_a_server_error(models: Path, jpeg: bytes, tmp_path: Path) -> None:
     seeds, routes = [*corpus(), *bodies()], list_routes(models)
     limits = {"deadline_s": 5, "upload_s": 1, "max_pixels": MOST_PIXELS, "max_body_bytes": 2**18}
     one_each = TCPConnector(force_close=True)  # a connection for every request, so that none is lost with another's
     with attack_server(models, tmp_path, **limits) as url:
         async with ClientSession(timeout=ClientTimeout(SLOW_S), connector=one_each) as session:
-            outcomes = await send_all(partial(asked, session, url, routes, seeds), at_once=4)
+            outcomes = await send_all(partial(send_random, session, url, routes, seeds), at_once=4)
         assert await still_serves(url, jpeg)
     assert set(outcomes) >= {200, 404, 422}
     note_part("requests", outcomes)
 
 
-async def asked(
+async def send_random(
     session: ClientSession, server: str, routes: Sequence[tuple[str, str]], seeds: Sequence[bytes], number: int
 ) -> int | str:
-    """The status of a random request; one that can't even be sent is `unsent`."""
+    """Send a random request; return its status. One that can't even be sent is `unsent`."""
     rng = random.Random(number)
     method, path = rng.choice(routes) if rng.random() < 0.9 else (rng.choice(["GET", "PUT", "X"]), "/" + words(rng))
     path = re.sub(r"{\w+}", lambda _: rng.choice(["toy", "1", "2", "0", "99", "stable", words(rng)]), path)
@@ -255,17 +255,17 @@ async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg:
 
 
 async def talk(session: ClientSession, url: str, numbers: deque[int], seeds: Sequence[bytes]) -> AsyncIterator[object]:
-    """The answers' statuses on one connection, until it is closed or nothing is left to say."""
+    """The answers' statuses on one connection, until it is closed or no message is left."""
     async with session.ws_connect(f"{url}/v1/stream?width=32&height=18") as socket:
         while numbers:
             number = numbers.popleft()
             message = mutate(number, seeds)
             await socket.send_bytes(message)
-            said = await socket.receive(timeout=SLOW_S)
-            if not isinstance(said.data, bytes):
+            received = await socket.receive(timeout=SLOW_S)
+            if not isinstance(received.data, bytes):
                 yield f"closed {socket.close_code}"
                 return
-            answer = Answer.unpack(said.data)
+            answer = Answer.unpack(received.data)
             assert answer.status < 500, (number, answer)
             assert repr(answer.pts) == repr(read_pts(message)), number
             yield answer.status

@@ -14,7 +14,7 @@ from tests.real.mutations import mutate
 pytestmark = pytest.mark.slow
 
 
-async def test_no_grpc_message_is_an_error_of_the_servers_own(
+async def test_no_grpc_message_causes_a_server_error(
     models: Path, unused_tcp_port: int, jpeg: bytes, tmp_path: Path
 ) -> None:
     grpc = pytest.importorskip("grpc")
@@ -37,7 +37,7 @@ def build_messages(jpeg: bytes) -> list[bytes]:
     element = len(jpeg).to_bytes(4, "little") + jpeg
     ask, predict = inference("ModelInferRequest"), message("tensorflow.serving.PredictRequest")
     sides, spec = {"dim": [{"size": side} for side in (1, 96, 160, 3)]}, {"name": "toy"}
-    asked = [
+    requests = [
         ask(model_name="toy", inputs=[encoded], raw_input_contents=[element], outputs=[{"name": "mask"}]),
         ask(model_name="toy", model_version="1", inputs=[pixels], raw_input_contents=[bytes(96 * 160 * 3)]),
         ask(model_name="toy", inputs=[{**encoded, "contents": {"bytes_contents": [jpeg]}}]),
@@ -49,11 +49,11 @@ def build_messages(jpeg: bytes) -> list[bytes]:
         predict(model_spec=spec, inputs={"frame": {"dtype": 7, "string_val": [jpeg]}}, output_filter=["mask"]),
         message("tensorflow.serving.GetModelMetadataRequest")(model_spec=spec, metadata_field=["signature_def"]),
     ]
-    return [each.SerializeToString() for each in asked]
+    return [each.SerializeToString() for each in requests]
 
 
 def list_methods() -> list[tuple[str, bool]]:
-    """Every method of one message that ends, and whether many answers come."""
+    """Return every method that ends, and whether it streams its responses."""
     from danmatte.api.grpc.messages import pool
     from danmatte.api.grpc.server import services  # noqa: F401 - registers them
     from danmatte.api.grpc.service import Service
@@ -86,6 +86,6 @@ async def call(channel: Any, methods: Sequence[tuple[str, bool]], seeds: Sequenc
     else:
         return "OK"
     if "DecodeError" in (failure.details() or ""):
-        return "no message"  # the library's own answer
+        return "no message"  # the library's own error
     assert failure.code().name not in ("UNKNOWN", "INTERNAL", "DEADLINE_EXCEEDED"), (number, path, failure)
     return str(failure.code().name)

@@ -1,4 +1,4 @@
-"""Hostile tracks by the thousand: each is read, or refused as one that can't be."""
+"""Thousands of hostile tracks: each is read or refused."""
 
 from collections import Counter
 from pathlib import Path
@@ -30,7 +30,7 @@ def write_seed(path: Path, seed: int) -> bytes:
 
 
 def read_whole(path: Path) -> str:
-    """What became of a track: `read` or `refused`."""
+    """Return the outcome for a track: `read` or `refused`."""
     try:
         with TrackReader(path) as track:
             for entry in track:
@@ -41,7 +41,7 @@ def read_whole(path: Path) -> str:
 
 
 def read_records(suffix: str, header: TrackHeader, data: bytes) -> str:
-    """What became of an inflated segment: `read` or `refused`."""
+    """Return the outcome for an inflated segment: `read` or `refused`."""
     try:
         for count, entry in enumerate(Format.registered[suffix].read_entries(header, 5, data)):
             assert entry.mask.shape == header.size
@@ -59,7 +59,7 @@ def inflate_segment(path: Path, suffix: str) -> bytes:
     return inflate(path.read_bytes()[place.offset :][: place.length], Format.registered[suffix].window_bits)
 
 
-def test_no_track_stops_its_reader(tmp_path: Path) -> None:
+def test_a_mutated_track_is_read_or_refused(tmp_path: Path) -> None:
     outcomes: Counter[str] = Counter()
     suffixes, path = list(Format.registered), tmp_path / "track"
     places = {suffix: [tmp_path / f"seed{number}{suffix}" for number in (1, 2)] for suffix in suffixes}

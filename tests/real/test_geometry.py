@@ -84,7 +84,7 @@ def take_pixels(page: object, style: str, layer: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_the_mask_is_where_the_person_is_seen(page: object, name: str) -> None:
+def test_the_mask_covers_the_person_as_displayed(page: object, name: str) -> None:
     bare = take_pixels(page, STYLES[name], "hidden")
     worn = take_pixels(page, STYLES[name], "visible")
     person = bare.min(-1) > 180

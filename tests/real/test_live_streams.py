@@ -50,14 +50,14 @@ def run_ffmpeg(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def find_address() -> str:
-    """Where nobody listens yet."""
+    """Return an address with a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return f"rtmp://127.0.0.1:{found.getsockname()[1]}/live/film"
 
 
 def wait_for_listener(address: str) -> None:
-    """Until the port is taken, without connecting: ffmpeg listens for one caller only."""
+    """Wait until the port is taken, without connecting: ffmpeg listens for one caller only."""
     port, until = int(address.split(":")[2].split("/")[0]), time.monotonic() + 30
     while time.monotonic() < until:
         with socket.socket() as found:
@@ -66,7 +66,7 @@ def wait_for_listener(address: str) -> None:
             except OSError:
                 return
         time.sleep(0.05)
-    raise AssertionError(f"nobody listens at {address}")
+    raise AssertionError(f"nothing listens at {address}")
 
 
 def run_live(models: Path, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -74,13 +74,13 @@ def run_live(models: Path, *words: str, **options: object) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
 
 
-def test_a_stream_by_rtmp_gets_its_masks_beside_it(film: Path, models: Path, tmp_path: Path) -> None:
+def test_masks_of_an_rtmp_stream_are_written_as_hls(film: Path, models: Path, tmp_path: Path) -> None:
     address, target = find_address(), tmp_path / "masks.m3u8"
     with run_ffmpeg("-re", "-i", str(film), "-c", "copy", "-f", "flv", "-listen", "1", address):
         wait_for_listener(address)
         done = run_live(models, address, str(target), "--segment-s", "1", "--reconnect-s", "1")
     playlist = m3u8.load(str(target))
-    assert playlist.is_endlist, done.stderr  # also where the sender leaves without a word
+    assert playlist.is_endlist, done.stderr  # also if the sender disconnects without notice
     assert len(playlist.segments) >= 3
     assert "-->" in (tmp_path / playlist.segments[0].uri).read_text()
 
@@ -111,12 +111,12 @@ class LiveSite:
 
 
 class SilentHandler(SimpleHTTPRequestHandler):
-    """Serves files, and no connection twice: a server that is stopped is gone at once."""
+    """Serves files, with one request a connection, so that a stopped server is unreachable at once."""
 
     protocol_version = "HTTP/1.0"
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 def wait_for_file(path: Path) -> None:
@@ -133,7 +133,7 @@ def read_starts(folder: Path) -> list[float]:
     return sorted(sum(float(part) * 60**at for at, part in enumerate(reversed(one.split(":")))) for one in starts)
 
 
-def test_live_hls_gets_its_masks_also_after_its_server_was_away(film: Path, models: Path, tmp_path: Path) -> None:
+def test_masks_of_live_hls_continue_after_an_outage_of_its_server(film: Path, models: Path, tmp_path: Path) -> None:
     (tmp_path / "video").mkdir()
     playlist, target = tmp_path / "video" / "video.m3u8", tmp_path / "masks.m3u8"
     packager = "-re -stream_loop 3 -i FILM -c copy -f hls -hls_time 1 -hls_list_size 8 -output_ts_offset 33"
@@ -145,22 +145,22 @@ def test_live_hls_gets_its_masks_also_after_its_server_was_away(film: Path, mode
         try:
             wait_for_file(tmp_path / "masks-000003.vtt")
             site.stop()
-            time.sleep(2)  # longer than the playlist's segments: the reader has asked in vain
+            time.sleep(2)  # longer than the playlist's segments: the reader's requests have failed
             site.start()
-            _, told = live.communicate(timeout=90)
+            _, errors = live.communicate(timeout=90)
         finally:
             live.kill()
             site.stop()
-    assert live.returncode == 0, told
+    assert live.returncode == 0, errors
     assert m3u8.load(str(target)).is_endlist
     starts = read_starts(tmp_path)
     assert 33 <= starts[0] < 40  # the stream's own time
-    assert starts[-1] > 33 + 4 * SECONDS - 1, "to the last second"
+    assert starts[-1] > 33 + 4 * SECONDS - 1, "masks end before the stream"
     gaps = [later - sooner for sooner, later in pairwise(starts)]
-    assert max(gaps) < 4, told
+    assert max(gaps) < 4, errors
 
 
-def test_a_stream_is_passed_on_by_rtmp_with_its_masks(film: Path, models: Path, tmp_path: Path) -> None:
+def test_a_stream_is_relayed_by_rtmp_with_its_masks(film: Path, models: Path, tmp_path: Path) -> None:
     address, received = find_address(), tmp_path / "received.flv"
     with run_ffmpeg("-listen", "1", "-i", address, "-c", "copy", str(received)):
         wait_for_listener(address)
@@ -174,7 +174,7 @@ def test_a_stream_is_passed_on_by_rtmp_with_its_masks(film: Path, models: Path, 
     assert any(messages)
 
 
-def test_a_stream_through_a_pipe(film: Path, models: Path, tmp_path: Path) -> None:
+def test_a_stream_is_relayed_from_a_pipe(film: Path, models: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.ts"
     with run_ffmpeg("-re", "-i", str(film), "-c", "copy", "-f", "mpegts", "pipe:1") as sender:
         done = run_live(models, "pipe:0", str(target), stdin=sender.stdout)

@@ -1,4 +1,4 @@
-"""Graphs that others made, published by their meaning and served at once: people, text, classes and a score."""
+"""Graphs from other projects, published by their meaning and served together: people, text, classes and a score."""
 
 import asyncio
 import dataclasses
@@ -85,7 +85,7 @@ async def ask_for_mask(start: Start, frame: np.ndarray, **query: str) -> np.ndar
     return np.frombuffer(await answer.read(), np.uint8).reshape(frame.shape[:2]) > 0
 
 
-def test_a_text_detector_is_known_without_being_told() -> None:
+def test_a_text_detector_is_recognised_automatically() -> None:
     found = probing.inspect(find_text_detector(), SIZE)
     assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "text")
     assert "of the lines of drawn pages" in found.kinds[0].reason
@@ -103,7 +103,7 @@ async def test_the_lines_of_a_drawn_page_are_found(start: Start) -> None:
     assert mask[~around].mean() < 0.01
 
 
-async def test_people_and_text_make_one_mask_on_a_composed_frame(start: Start) -> None:
+async def test_masks_of_people_and_text_are_combined(start: Start) -> None:
     person = cv2.resize(cv2.imread(str(SAMPLES / "astronaut.jpg"), cv2.IMREAD_COLOR_RGB), (480, 480))
     page, places = draw_page(480, 640)
     frame = np.concatenate([person, page], axis=1)
@@ -116,7 +116,7 @@ async def test_people_and_text_make_one_mask_on_a_composed_frame(start: Start) -
 
 
 @pytest.mark.parametrize("library", [tritonclient.http, tritonclient.grpc], ids=["http", "grpc"])
-async def test_one_server_answers_for_all_of_them_over_v2(start: Start, library) -> None:
+async def test_models_of_every_meaning_are_served_over_v2(start: Start, library) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -141,7 +141,7 @@ async def test_one_server_answers_for_all_of_them_over_v2(start: Start, library)
     assert found["score"].size == 1
 
 
-async def test_and_over_tensorflow_servings_rest(start: Start) -> None:
+async def test_models_of_every_meaning_are_served_over_tensorflow_servings_rest(start: Start) -> None:
     server = await start(real=True, model="deeplab")
     picture = {"b64": b64encode((SAMPLES / "cat.jpg").read_bytes()).decode()}
     for name, size in (("deeplab", 105 * 105), ("text", 512 * 512), ("classes", 1001), ("score", 1)):

@@ -127,7 +127,7 @@ def check_page(chromium: object, address: str) -> None:
     page.close()
 
 
-def test_it_brings_the_player_and_nothing_of_the_server(tarball: Path) -> None:
+def test_the_package_contains_the_player_and_no_server_files(tarball: Path) -> None:
     with tarfile.open(tarball) as packed:
         names = {name.removeprefix("package/") for name in packed.getnames()}
         manifest = json.load(packed.extractfile("package/package.json"))
@@ -145,13 +145,13 @@ def test_it_brings_the_player_and_nothing_of_the_server(tarball: Path) -> None:
     assert provenance["version"] == manifest["version"]
 
 
-def test_packed_again_it_is_the_same_to_the_byte(tarball: Path, tmp_path: Path) -> None:
+def test_packing_twice_gives_the_same_bytes(tarball: Path, tmp_path: Path) -> None:
     assert npm.pack(tmp_path).read_bytes() == tarball.read_bytes()
-    assert not (npm.WEB / "types").exists(), "nothing of it stays in the checkout"
+    assert not (npm.WEB / "types").exists(), "packing leaves no files in the checkout"
 
 
 @pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
-def test_strict_typescript_takes_it(project: Path, resolution: str) -> None:
+def test_strict_typescript_accepts_the_types(project: Path, resolution: str) -> None:
     (project / "consumer.mts").write_text(TYPED)
     module = "esnext" if resolution == "bundler" else "nodenext"
     options = (
@@ -168,7 +168,7 @@ def test_strict_typescript_takes_it(project: Path, resolution: str) -> None:
     npm.run_program(project, "tsc", *options, "--module", module, "--moduleResolution", resolution, "consumer.mts")
 
 
-def test_react_knows_the_element_as_the_readme_tells_it(project: Path) -> None:
+def test_react_accepts_the_element_as_declared_in_the_readme(project: Path) -> None:
     declared = re.search(r"```ts\n(.*?)```", (npm.WEB / "README.md").read_text(), re.DOTALL)
     assert declared
     (project / "names.ts").write_text(declared[1])
@@ -181,7 +181,7 @@ def test_react_knows_the_element_as_the_readme_tells_it(project: Path) -> None:
     npm.run_program(project, "tsc", *options, *jsx, "names.ts", "page.tsx")
 
 
-def test_a_server_may_import_it_where_there_is_no_page(project: Path) -> None:
+def test_the_package_can_be_imported_without_a_browser(project: Path) -> None:
     adapters = [f"danmatte/adapters/{path.stem}" for path in (npm.WEB / "adapters").glob("*.js")]
     assert len(adapters) >= 6
     code = "for (const name of process.argv.slice(1)) console.log(name, Object.keys(await import(name)).length)"
@@ -214,7 +214,7 @@ def test_the_readmes_page_runs(chromium: object, project: Path, tmp_path: Path) 
         check_page(chromium, address)
 
 
-def test_vite_builds_a_page_with_it(chromium: object, project: Path, tmp_path: Path) -> None:
+def test_vite_builds_a_page_with_the_package(chromium: object, project: Path, tmp_path: Path) -> None:
     (project / "vite.config.mjs").write_text('export default { build: { rollupOptions: { input: "vite.html" } } };')
     npm.run_program(project, "vite", "build", "--outDir", str(tmp_path), "--emptyOutDir")
     for name in ("film.webm", "film.mattes"):
@@ -223,9 +223,9 @@ def test_vite_builds_a_page_with_it(chromium: object, project: Path, tmp_path: P
         check_page(chromium, f"{address}/vite.html")
 
 
-def test_webpack_builds_a_page_with_it(chromium: object, project: Path, site: str) -> None:
+def test_webpack_builds_a_page_without_unused_parts_of_the_package(chromium: object, project: Path, site: str) -> None:
     npm.run_program(project, "webpack", "./main.mjs", "--mode", "production", "-o", "packed")
     bundle = (project / "packed/main.js").read_text()
     assert "attachDPlayer" not in bundle
-    assert "danmatte-layer" not in bundle, "what isn't imported is shaken off"
+    assert "danmatte-layer" not in bundle, "adapters that aren't imported are left out"
     check_page(chromium, f"{site}/webpack.html")

@@ -1,6 +1,6 @@
 """Comments pass behind people, in a real Chromium, frame by frame.
 
-The comment layer is magenta all over. A white box runs through a film on dark ground, so a screenshot tells by itself
+The comment layer is magenta all over. A white box runs through a film on dark ground, so a screenshot shows
 how far mask and frame are apart: where the box is, the layer must be cut out, and dark ground in the cut-out is a lag.
 While it plays, the frame's number at the film's foot is compared with the place of the cut-out, in one screenshot;
 only moments at which the machine let the page repaint are counted.
@@ -111,7 +111,7 @@ def attach_masks(page: object, options: str = '{ track: "/film.mattes" }', film:
 
 
 def play_in_loop(page: object, rate: float) -> None:
-    """Round and round, the frame's number bare."""
+    """Play in a loop, with the frame's number uncovered."""
     page.evaluate(BARE)
     page.evaluate(f"video.loop = true, video.playbackRate = {rate}, video.play()")
 
@@ -125,7 +125,7 @@ def check_stage(seen: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 2])
-def test_comments_are_behind_the_person_while_it_plays(page: object, rate: float) -> None:
+def test_comments_are_behind_the_person_while_a_film_plays(page: object, rate: float) -> None:
     attach_masks(page)
     play_in_loop(page, rate)
     assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10)) <= 1
@@ -139,7 +139,7 @@ def test_comments_are_behind_the_person_while_it_plays(page: object, rate: float
 @pytest.mark.parametrize(
     "masks", ['track: "/film.vtt"', 'source: addCues("/film.vtt")'], ids=["by ranges", "as a text track"]
 )
-def test_masks_come_as_webvtt(page: object, masks: str) -> None:
+def test_webvtt_masks_are_shown_with_their_frames(page: object, masks: str) -> None:
     attach_masks(page, f"{{ {masks} }}")
     play_in_loop(page, 1)
     assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10)) <= 1
@@ -152,7 +152,7 @@ def test_masks_come_as_webvtt(page: object, masks: str) -> None:
 
 
 @pytest.mark.parametrize("frames", ["whole", "without their times", "without a callback"])
-def test_a_picture_that_the_page_draws_has_its_own_mask(page: object, frames: str) -> None:
+def test_a_drawn_frame_has_the_mask_of_the_same_frame(page: object, frames: str) -> None:
     page.evaluate(LACKING[frames])
     attach_masks(page, '{ track: "/film.mattes", sync: "exact" }')
     play_in_loop(page, 2)
@@ -167,7 +167,7 @@ def test_a_picture_that_the_page_draws_has_its_own_mask(page: object, frames: st
 
 
 @pytest.mark.parametrize("fit", ["contain", "cover"])
-def test_a_drawn_picture_is_where_the_videos_is(page: object, fit: str) -> None:
+def test_a_drawn_frame_lies_exactly_over_the_video(page: object, fit: str) -> None:
     attach_masks(page, '{ track: "/film.mattes", sync: "exact" }')
     page.evaluate("go(1.02)")
     wait_for_frame(page, 25)
@@ -182,7 +182,7 @@ def test_a_drawn_picture_is_where_the_videos_is(page: object, fit: str) -> None:
     assert abs(np.flatnonzero(seen[150] == 2)[0] - max(0, left)) <= 3
 
 
-def test_masks_that_lag_two_frames_are_found_out(page: object) -> None:
+def test_the_measurement_detects_masks_that_lag_two_frames(page: object) -> None:
     page.evaluate(f"wear('/film.webm', {{ source: lagging('/film.mattes', {2 * FRAME_MS}) }})")
     browser.wait_until(page, "window.handle && video.readyState >= 2")
     page.evaluate("go(1)")  # its first mask comes two frames late
@@ -202,7 +202,7 @@ def test_every_seek_shows_the_mask_of_its_frame(page: object) -> None:
         assert abs(where[0] - 2 * browser.locate_box(number)) <= 3
 
 
-def test_no_mask_outlives_a_cut(page: object) -> None:
+def test_no_mask_is_shown_across_a_cut(page: object) -> None:
     attach_masks(page)
     page.evaluate(f"go({(browser.CUT - 8) / browser.RATE})")
     page.evaluate("seen.length = 0, video.play()")
@@ -212,7 +212,7 @@ def test_no_mask_outlives_a_cut(page: object) -> None:
         assert (one["time"] > edge - 1) == (one["pts"] > edge - 1)
 
 
-def test_a_loop_begins_with_its_own_masks(page: object) -> None:
+def test_a_loop_begins_with_the_masks_of_its_first_frames(page: object) -> None:
     attach_masks(page)
     page.evaluate("go(5.6)")
     page.evaluate("seen.length = 0")
@@ -222,7 +222,7 @@ def test_a_loop_begins_with_its_own_masks(page: object) -> None:
     assert max(abs(one["lag"]) for one in page.evaluate(SEEN)) <= 1
 
 
-def test_without_frame_callbacks_it_is_within_a_frame_or_two(page: object) -> None:
+def test_without_frame_callbacks_masks_are_at_most_two_frames_off(page: object) -> None:
     page.evaluate(LACKING["without a callback"])
     attach_masks(page)
     page.evaluate("go(1.02)")
@@ -242,7 +242,9 @@ def test_without_frame_callbacks_it_is_within_a_frame_or_two(page: object) -> No
         ("width:360px;height:300px", 1.125, 0, 48.75),
     ],
 )
-def test_it_follows_sizes_and_letterboxes(page: object, style: str, scale: float, left: float, top: float) -> None:
+def test_masks_follow_the_size_and_letterbox_of_the_video(
+    page: object, style: str, scale: float, left: float, top: float
+) -> None:
     attach_masks(page)
     page.evaluate("go(1.02)")
     page.evaluate(f"stage.style.cssText = {style!r}")
@@ -255,7 +257,7 @@ def test_it_follows_sizes_and_letterboxes(page: object, style: str, scale: float
     assert np.all(seen[2] == 1), "comments are missing on the bars"
 
 
-def test_cover_and_full_screen(page: object) -> None:
+def test_masks_follow_object_fit_cover_and_full_screen(page: object) -> None:
     attach_masks(page)
     page.evaluate("go(1.02)")
     page.evaluate("stage.style.cssText = 'width:360px;height:360px', video.style.objectFit = 'cover'")
@@ -271,7 +273,7 @@ def test_cover_and_full_screen(page: object) -> None:
     assert np.count_nonzero(seen == 0) < 0.02 * seen.size
 
 
-def test_a_webmask_does_the_same(page: object) -> None:
+def test_a_webmask_track_shows_its_masks(page: object) -> None:
     attach_masks(page, '{ track: "/film.webmask" }')
     page.evaluate("go(1.02)")
     browser.wait_until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
@@ -279,7 +281,7 @@ def test_a_webmask_does_the_same(page: object) -> None:
 
 
 @pytest.mark.parametrize(("late", "shown"), [("show", 255), ("hide", 0)])
-def test_without_masks_comments_look_as_asked(page: object, late: str, shown: int) -> None:
+def test_comments_without_masks_are_shown_or_hidden_as_configured(page: object, late: str, shown: int) -> None:
     page.evaluate(f"wear('/film.webm', {{ track: '/nothing.mattes', late: {late!r} }})")
     browser.wait_until(page, "video.readyState >= 2")
     page.wait_for_timeout(300)
@@ -288,14 +290,14 @@ def test_without_masks_comments_look_as_asked(page: object, late: str, shown: in
     assert page.evaluate("handle.stats.state") == "late"
 
 
-def test_detaching_leaves_the_layer_as_it_was(page: object) -> None:
+def test_detaching_restores_the_layer(page: object) -> None:
     attach_masks(page)
     page.evaluate("handle.detach()")
     assert page.evaluate("[layer.style.clipPath, layer.style.filter]") == ["", ""]
     assert np.all(classify_stage(page) == 1)
 
 
-def test_a_video_of_ones_own_is_masked_live(page: object) -> None:
+def test_a_video_without_a_track_is_masked_live(page: object) -> None:
     attach_masks(page, "{ live: true }")
     page.evaluate("go(1.02)")
     browser.wait_until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
@@ -317,7 +319,7 @@ def test_a_copy_that_runs_ahead_brings_live_masks_in_time(page: object) -> None:
     assert lags[len(lags) // 2] <= 2 * FRAME_MS
 
 
-def test_a_lost_connection_is_made_again(page: object) -> None:
+def test_a_lost_connection_is_reopened(page: object) -> None:
     page.evaluate(
         """() => { const Real = WebSocket; window.sockets = [];
         window.WebSocket = class extends Real { constructor(url) { super(url); sockets.push(this); } }; }"""
@@ -329,7 +331,9 @@ def test_a_lost_connection_is_made_again(page: object) -> None:
     browser.wait_until(page, "Math.abs(handle.stats.pts - 2000) <= 1")
 
 
-def test_the_readmes_page_works_as_it_stands(chromium: object, address: str, bodies: dict[str, bytes | str]) -> None:
+def test_the_readmes_example_page_masks_comments(
+    chromium: object, address: str, bodies: dict[str, bytes | str]
+) -> None:
     block = (WEB / "README.md").read_text("utf-8").partition("```html")[2].partition("```")[0]
     page = chromium.new_page()
     html = "<!doctype html>" + block.replace("film.mp4", "film.webm").replace('"danmatte"', '"/danmatte.js"')
@@ -339,7 +343,7 @@ def test_the_readmes_page_works_as_it_stands(chromium: object, address: str, bod
     page.close()
 
 
-# The demo page itself, with the sample that comes along.
+# The demo page itself, with the bundled sample.
 
 
 def cover_comments(page: object) -> None:
@@ -383,7 +387,7 @@ def test_the_demo_hides_comments_behind_people(chromium: object, address: str, w
     page = chromium.new_page(viewport={"width": width, "height": 800})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(address)
     browser.wait_until(page, "!video.paused && comments.style.clipPath.startsWith('path')")
     page.evaluate("comments.getAnimations({ subtree: true }).forEach((flight) => flight.cancel())")
@@ -406,7 +410,7 @@ def test_the_demo_hides_comments_behind_people(chromium: object, address: str, w
     assert errors == []
 
 
-def test_the_demo_takes_an_own_video(chromium: object, address: str) -> None:
+def test_the_demo_plays_a_chosen_file(chromium: object, address: str) -> None:
     page = chromium.new_page(viewport={"width": 800, "height": 700})
     page.goto(address)
     page.check("#show-timings", force=True)

@@ -157,21 +157,21 @@ def walk_moments(page: object, apart: int = 0) -> None:
 
 
 @pytest.mark.parametrize("name", PLAYERS)
-def test_ten_moments_in_chromium(chromium: object, site: str, name: str) -> None:
+def test_masks_of_an_adapter_fit_at_ten_moments_in_chromium(chromium: object, site: str, name: str) -> None:
     page = open_player(chromium, site, name)
     walk_moments(page)
     page.close()
 
 
 @pytest.mark.parametrize("name", PLAYERS)
-def test_ten_moments_in_firefox(site: str, name: str) -> None:
-    # Paused, Firefox may go on showing the frame before the one that it announced last, and tells neither.
+def test_masks_of_an_adapter_fit_at_ten_moments_in_firefox(site: str, name: str) -> None:
+    # Paused, Firefox may keep showing the frame before the one that it announced last, and reports neither.
     with open_firefox() as driven:
         walk_moments(open_player(driven, site, name), apart=1)
 
 
 @pytest.mark.parametrize("name", PLAYERS)
-def test_it_follows_a_phones_size(chromium: object, site: str, name: str) -> None:
+def test_masks_of_an_adapter_fit_on_a_phones_viewport(chromium: object, site: str, name: str) -> None:
     page = open_player(chromium, site, name, PHONE)
     check_moment(page)
     page.close()

@@ -72,7 +72,7 @@ def test_more_damage_costs_more_points(
     assert scores[0] > scores[1] + 3 > scores[2] + 6
 
 
-def test_the_published_version_is_small_and_says_one_number() -> None:
+def test_the_published_version_is_small_and_outputs_one_score() -> None:
     (version, *_) = artifact.list_versions(ROOT / "models", "quality")
     found = artifact.read_version(ROOT / "models", "quality", version)
     assert len(found.graph) + len(found.weights) <= 2**20
@@ -112,7 +112,7 @@ def encode(source: Path, target: Path, crf: int) -> Path:
     return target
 
 
-def test_the_sample_clip_loses_by_every_step_of_compression(judge: Judge, tmp_path: Path) -> None:
+def test_the_score_of_the_sample_clip_falls_with_stronger_compression(judge: Judge, tmp_path: Path) -> None:
     verdicts = [
         assess_video(encode(SAMPLE_CLIP, tmp_path / f"{crf}.mp4", crf), AssessOptions(), judge)
         for crf in (20, 34, 42, 50)

@@ -1,4 +1,4 @@
-"""The workbench's pages in a real Chromium, narrow and wide: nothing sticks out, nothing is asked of any network."""
+"""The workbench's pages in a real Chromium, narrow and wide: nothing overflows, and no network is used."""
 
 import json
 from collections.abc import Iterator
@@ -89,11 +89,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def opened(chromium: object, pages: dict[str, Path]) -> Iterator[object]:
-    """Opens a page at a width and in a theme; what it asks of the network or complains about fails the test."""
+    """Opens a page at a width and in a theme; any network request, error or message fails the test."""
     troubles: list[str] = []
     contexts = []
 
-    def answer(name: str, width: int, *, scheme: str = "light", scripts: bool = True) -> object:
+    def open_tab(name: str, width: int, *, scheme: str = "light", scripts: bool = True) -> object:
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
         )
@@ -109,7 +109,7 @@ def opened(chromium: object, pages: dict[str, Path]) -> Iterator[object]:
         tab.goto(pages[name].as_uri())
         return tab
 
-    yield answer
+    yield open_tab
     for context in contexts:
         context.close()
     assert troubles == []
@@ -117,7 +117,7 @@ def opened(chromium: object, pages: dict[str, Path]) -> Iterator[object]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["usual", "lost", "hostile", "compared"])
-def test_nothing_sticks_out_of_the_page(opened: object, name: str, width: int) -> None:
+def test_pages_need_no_horizontal_scrolling_and_load_all_images(opened: object, name: str, width: int) -> None:
     tab = opened(name, width)
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
@@ -125,7 +125,7 @@ def test_nothing_sticks_out_of_the_page(opened: object, name: str, width: int) -
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["usual", "lost", "hostile"])
-def test_no_name_in_a_plot_covers_another(opened: object, name: str, width: int) -> None:
+def test_labels_in_a_plot_do_not_overlap(opened: object, name: str, width: int) -> None:
     tab = opened(name, width)
     plots = tab.locator("svg.plot:visible:not(.inline)")
     assert plots.count() == 5
@@ -135,7 +135,7 @@ def test_no_name_in_a_plot_covers_another(opened: object, name: str, width: int)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["usual", "lost", "compared"])
-def test_texts_stand_out_from_their_ground(opened: object, name: str, scheme: str) -> None:
+def test_texts_have_sufficient_contrast(opened: object, name: str, scheme: str) -> None:
     assert opened(name, 1440, scheme=scheme).evaluate(CONTRASTS) == []
 
 
@@ -170,7 +170,9 @@ def test_the_winner_is_laid_over_the_source(opened: object) -> None:
     )
 
 
-def test_the_command_is_copied_and_the_facts_come_out(opened: object, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_the_command_can_be_copied_and_the_facts_downloaded(
+    opened: object, pages: dict[str, Path], tmp_path: Path
+) -> None:
     tab = opened("usual", 390)
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.get_by_role("button", name="Copy").click()
@@ -183,14 +185,14 @@ def test_the_command_is_copied_and_the_facts_come_out(opened: object, pages: dic
     assert json.loads((tmp_path / "run.json").read_text("utf-8")) == kept
 
 
-def test_without_scripts_all_is_there_and_nothing_is_dead(opened: object) -> None:
+def test_without_scripts_all_content_is_shown_and_no_controls(opened: object) -> None:
     tab = opened("usual", 1440, scripts=False)
     assert tab.locator("button:visible, input:visible").count() == 0
     assert tab.locator("#trials tbody tr").count() == 4 + len(rundir.content()["trials"])
     assert tab.locator(".shot:visible").count() == 5 * len(rundir.FRAMES)  # the label, too
 
 
-def test_the_policy_lets_no_foreign_script_run(chromium: object, pages: dict[str, Path]) -> None:
+def test_the_content_security_policy_blocks_foreign_scripts(chromium: object, pages: dict[str, Path]) -> None:
     tab = chromium.new_page()
     tab.goto(pages["usual"].as_uri())
     tab.evaluate(
@@ -209,7 +211,7 @@ def test_the_policy_lets_no_foreign_script_run(chromium: object, pages: dict[str
     tab.close()
 
 
-def test_all_can_be_reached_by_keyboard(opened: object) -> None:
+def test_tables_and_masks_can_be_reached_by_keyboard(opened: object) -> None:
     tab = opened("usual", 390)
     reached = set()
     for _ in range(80):
@@ -220,7 +222,7 @@ def test_all_can_be_reached_by_keyboard(opened: object) -> None:
     assert {"trials", "masks"} <= reached
 
 
-def test_it_prints_light_and_whole(opened: object) -> None:
+def test_the_page_prints_on_white_without_buttons(opened: object) -> None:
     tab = opened("usual", 1440, scheme="dark")
     tab.emulate_media(media="print", color_scheme="dark")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -1,4 +1,4 @@
-"""Other input sizes on real graphs: what TensorFlow's own graph says at that size, and speed that follows the area."""
+"""Other input sizes on real graphs: the outputs are TensorFlow's at that size, and time falls with the area."""
 
 import time
 from pathlib import Path
@@ -34,7 +34,7 @@ def normalised(size: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "×".join(map(str, size)))
-def test_a_reshaped_graph_answers_what_tensorflow_answers_at_that_size(
+def test_a_reshaped_graph_gives_the_outputs_of_tensorflow_at_that_size(
     graph: Path, size: tuple[int, int], tmp_path: Path
 ) -> None:
     theirs = write_resized(graph, tmp_path / "resized.pb", before=OWN, after=size)
@@ -57,7 +57,7 @@ def test_a_reshaped_graph_answers_what_tensorflow_answers_at_that_size(
     assert np.abs(answer - 1 / (1 + np.exp(-margin))).max() < 2e-3
 
 
-def test_speed_follows_the_area(graph: Path, tmp_path: Path) -> None:
+def test_inference_time_falls_with_the_area(graph: Path, tmp_path: Path) -> None:
     runs = []
     for number, size in enumerate((OWN, (289, 513))):
         model = surgery.replace_head(cut(graph), 1)

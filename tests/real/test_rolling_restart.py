@@ -1,6 +1,6 @@
 """A rolling restart of two servers behind nginx loses no post; a page works behind a prefix.
 
-DANMATTE_RESTART_POSTS says how many posts at least are sent meanwhile.
+DANMATTE_RESTART_POSTS is the least number of posts sent meanwhile.
 """
 
 import asyncio
@@ -64,17 +64,17 @@ def serve(models: Path, port: int) -> subprocess.Popen[str]:
 
 
 def wait_for(port: int) -> None:
-    """Returns when somebody listens there."""
+    """Wait until the port accepts connections."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    pytest.fail(f"nobody listens on {port}")
+    pytest.fail(f"nothing listens on {port}")
 
 
 def kill(server: subprocess.Popen[str]) -> None:
-    """Ends a server at once, and frees what it had."""
+    """Kill a server and close its output."""
     server.kill()
     server.wait()
     server.stdout.close()
@@ -119,7 +119,7 @@ async def load(url: str, body: bytes, outcomes: Counter[object]) -> AsyncIterato
             await asyncio.gather(*callers)
 
 
-async def test_a_rolling_restart_loses_nothing(models: Path, jpeg: bytes, tmp_path: Path) -> None:
+async def test_a_rolling_restart_loses_no_request(models: Path, jpeg: bytes, tmp_path: Path) -> None:
     ports = [find_port(), find_port()]
     servers = [await asyncio.to_thread(serve, models, port) for port in ports]
     outcomes: Counter[object] = Counter()

@@ -1,4 +1,4 @@
-"""Real source graphs: what the probe finds out, what the descriptions say, and the person's probability."""
+"""Real source graphs: what the probe finds, the descriptions, and the person's probability."""
 
 import dataclasses
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_the_default_models_description_is_what_the_probe_finds() -> None:
     described, found = source.read(ROOT / "models/deeplab/model.toml"), probing.inspect(graph)
     kept = {field.name: getattr(described, field.name) for field in dataclasses.fields(described)}
     changed = {name for name, value in kept.items() if getattr(found, name) != value}
-    assert changed <= {"name", "licence", "rule", "fill", "notes", "student"}  # what no graph tells of itself
+    assert changed <= {"name", "licence", "rule", "fill", "notes", "student"}  # which can't be read from a graph
     assert "513×513 was chosen" in found.notes[0]
     assert "class 1 of 2 was assumed to be the person" in found.notes[1]
 
@@ -59,7 +59,7 @@ def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) ->
     assert np.mean(agreeing) >= 0.99
 
 
-def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None:
+def test_the_persons_probability_agrees_with_the_logits(graph: Path, tmp_path: Path) -> None:
     found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
     artifact, _ = build_recipe(find_recipe("float", found), StepContext(found, bundled), tmp_path / "graph.xml")

@@ -1,4 +1,4 @@
-"""The real model's versions, swapped under full load: nobody's request fails."""
+"""The real model's versions, swapped under full load: no request fails."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def add(source: Path, folder: Path, *, corrupt: bool = False) -> None:
 
 
 @pytest.mark.timeout(1800)
-async def test_fifty_swaps_under_full_load_lose_nothing(home: Path) -> None:
+async def test_fifty_swaps_under_full_load_lose_no_request(home: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -60,7 +60,7 @@ async def test_fifty_swaps_under_full_load_lose_nothing(home: Path) -> None:
     try:
         address = (await server.stdout.readline()).split()[-1].decode()
         async with aiohttp.ClientSession(address) as session:
-            answers, memory = await swapped(session, home, server.pid)
+            answers, memory = await swap_versions(session, home, server.pid)
     finally:
         server.terminate()
         code = await server.wait()
@@ -70,8 +70,10 @@ async def test_fifty_swaps_under_full_load_lose_nothing(home: Path) -> None:
     assert code == 0
 
 
-async def swapped(session: aiohttp.ClientSession, home: Path, pid: int) -> tuple[Counter[tuple[int, str]], list[int]]:
-    """Statuses with versions, and resident memory after each swap."""
+async def swap_versions(
+    session: aiohttp.ClientSession, home: Path, pid: int
+) -> tuple[Counter[tuple[int, str]], list[int]]:
+    """Return counts of statuses with versions, and resident memory after each swap."""
     answers: Counter[tuple[int, str]] = Counter()
     done = asyncio.Event()
     body = (ROOT / "workbench/danmatte_workbench/samples/two-speakers.jpg").read_bytes()
@@ -87,15 +89,15 @@ async def swapped(session: aiohttp.ClientSession, home: Path, pid: int) -> tuple
     for version in range(2, SWAPS + 2):
         add(home / "1", home / str(version), corrupt=version == CORRUPT)
         if version != CORRUPT:
-            await until_answered(answers, str(version))
+            await wait_for_version(answers, str(version))
         memory.append(resident_bytes(pid))
     done.set()
     await asyncio.gather(*callers)
     return answers, memory
 
 
-async def until_answered(answers: Counter[tuple[int, str]], version: str) -> None:
-    """Until the version has answered somebody."""
+async def wait_for_version(answers: Counter[tuple[int, str]], version: str) -> None:
+    """Wait until the version has served a request."""
     async with asyncio.timeout(60):
         while not answers[200, version]:  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.02)

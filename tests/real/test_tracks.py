@@ -1,4 +1,4 @@
-"""Real videos: what the stabiliser and the reuse of masks are worth."""
+"""Real videos: the effect of the stabiliser, the second pass and the reuse of masks."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def clips(served: Served) -> dict[str, dict[str, dict[str, float]]]:
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_masks_flicker_a_third_less_and_are_no_less_right(clips: dict[str, Any], name: str) -> None:
+def test_the_stabiliser_reduces_flicker_without_losing_iou(clips: dict[str, Any], name: str) -> None:
     raw, live, offline = (clips[name][way] for way in ("frame by frame", "live", "offline"))
     assert offline["flicker_lower"] >= 0.35
     assert live["flicker_lower"] >= 0.25
@@ -46,7 +46,7 @@ def test_masks_flicker_a_third_less_and_are_no_less_right(clips: dict[str, Any],
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_a_second_look_makes_masks_right_and_their_errors_steady(clips: dict[str, Any], name: str) -> None:
+def test_a_second_pass_raises_iou_and_makes_errors_steadier(clips: dict[str, Any], name: str) -> None:
     raw, offline, closer = (clips[name][way] for way in ("frame by frame", "offline", "offline, closer"))
     assert closer["iou"] >= offline["iou"] + 0.01
     assert closer["iou"] >= raw["iou"] + 0.04
@@ -54,18 +54,18 @@ def test_a_second_look_makes_masks_right_and_their_errors_steady(clips: dict[str
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_no_cut_is_seen_where_there_is_none(name: str) -> None:
+def test_no_cut_is_detected_within_one_clip(name: str) -> None:
     cuts = CutDetector()
     assert not any(cuts.step(grey) for grey in steadiness.Clip(needed(f"data/video/{name}")).greys)
 
 
-def test_from_one_clip_to_the_other_is_a_cut() -> None:
+def test_a_change_of_clip_is_detected_as_a_cut() -> None:
     cuts = CutDetector()
     first, second = (steadiness.Clip(needed(f"data/video/{name}")).greys[:20] for name in CLIPS)
     assert [at for at, grey in enumerate([*first, *second, *first]) if cuts.step(grey)] == [20, 40]
 
 
-async def test_masks_used_again_are_nearly_those_of_every_frame(served: Served, tmp_path: Path) -> None:
+async def test_reused_masks_nearly_equal_the_masks_of_every_frame(served: Served, tmp_path: Path) -> None:
     path = needed(PASSERS_BY)
     tracks = {}
     for name, hold_ms in (("every", 0), ("reusing", 1000)):

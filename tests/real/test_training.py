@@ -1,4 +1,4 @@
-"""Training: where it starts from, and that a killed run goes on as if it had not been."""
+"""Training: its initial weights, and resuming of a killed run."""
 
 from pathlib import Path
 
@@ -44,7 +44,9 @@ def test_the_float_network_agrees_with_the_official_one(weights: dict[str, initi
 
 @pytest.mark.slow
 @pytest.mark.data
-def test_the_new_network_starts_with_all_that_the_official_one_knows(weights: dict[str, initialise.Weights]) -> None:
+def test_the_new_network_starts_with_all_weights_of_the_official_backbone(
+    weights: dict[str, initialise.Weights],
+) -> None:
     fresh = initialise.start_from(architecture.build((33, 33)), weights)
     assert fresh
     assert not any(name.startswith("MobilenetV2") for name in fresh)
@@ -73,7 +75,9 @@ STAGE = Stage("short", side=33, batch=2, steps=106, peak=1e-3)
 
 
 @pytest.mark.slow
-def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Checkpoints are written every 100 steps: the power fails at step 103, and 100 to 103 are done again."""
     monkeypatch.setattr(fit, "WARM_UP", 10)
     keras.utils.set_random_seed(1)

@@ -1,4 +1,4 @@
-"""Unusual graphs as users have them: control flow, checkpoints, sizes fixed inside, odd names and types."""
+"""Unusual graphs that users convert: control flow, checkpoints, sizes fixed inside, odd names and types."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -15,17 +15,17 @@ from tests.workbench.facts import HOST, measured
 GOOD = (measured(IOU_DROP, 0.2, low=0.1, high=0.4), measured(LATENCY, 9, low=8, high=10))
 
 
-def test_what_keeps_every_limit_is_accepted() -> None:
+def test_measurements_within_every_limit_are_accepted() -> None:
     assert Budget(0.5, 12).judge(GOOD).accepted
 
 
-def test_a_limit_just_reached_is_kept() -> None:
+def test_a_value_equal_to_its_limit_is_accepted() -> None:
     assert Budget(0.2, 10).judge(GOOD).accepted
     assert Budget(0.2, 10).confirm(GOOD).accepted
 
 
 @pytest.mark.parametrize("metric", [IOU_DROP, LATENCY])
-def test_what_was_not_measured_is_broken(metric: str) -> None:
+def test_an_unmeasured_metric_breaks_its_limit(metric: str) -> None:
     rest = [item for item in GOOD if item.metric != metric]
     verdict = Budget(0.5, 12).judge(rest)
     assert verdict.broken == (f"{metric} was not measured",)
@@ -36,11 +36,11 @@ def test_a_limit_that_was_not_set_needs_no_measurement() -> None:
     assert Budget(0.5).judge(GOOD[:1]).accepted
 
 
-def test_the_pessimistic_end_of_a_latency_counts() -> None:
+def test_latency_is_judged_by_the_upper_end_of_its_interval() -> None:
     assert Budget(0.5, 9.5).judge(GOOD).broken == ("latency may reach 10 u, the limit is 9.5",)
 
 
-def test_what_chooses_is_the_loss_itself_and_what_confirms_is_its_interval_too() -> None:
+def test_choosing_judges_the_loss_and_confirming_also_its_interval() -> None:
     wide = (measured(IOU_DROP, 0.4, low=-0.5, high=1.1), GOOD[1])
     assert Budget(0.5, 12).judge(wide).accepted
     assert Budget(0.5, 12).confirm(wide).broken == ("iou_drop may reach 1.1 u, the interval's limit is 1",)
@@ -75,18 +75,18 @@ def test_a_kind_of_scene_has_the_same_limit_where_it_has_enough_pictures(
         assert judge(GOOD, {"night": loss}).broken == ((f"iou_drop in night {says}",) if says else ())
 
 
-def test_every_broken_limit_is_told() -> None:
+def test_every_broken_limit_is_reported() -> None:
     assert len(Budget(0.1, 9).judge(GOOD).broken) == 2
 
 
-def test_accuracy_can_be_looked_at_before_anything_was_timed() -> None:
+def test_accuracy_can_be_judged_before_latency_is_measured() -> None:
     assert Budget(0.5, 1).accepts_accuracy(GOOD[:1])
     assert not Budget(0.1, 1).accepts_accuracy(GOOD[:1])
     assert not Budget(0.5, 1).accepts_accuracy(GOOD[:1], {"night": kind(9, 1, 10)})
     assert not Budget(0.5, 1).accepts_accuracy(GOOD[1:])
 
 
-def test_a_figure_that_is_no_number_is_broken() -> None:
+def test_a_value_of_nan_breaks_its_limit() -> None:
     """Measurements contain no NaN, but comparisons mustn't depend on that."""
 
     @dataclass(frozen=True)
@@ -119,13 +119,15 @@ def test_tensors_are_judged_by_their_disagreement() -> None:
         ((None, 5.0), "a budget needs --max-iou-drop, or --max-disagreement"),
     ],
 )
-def test_a_limit_that_nothing_could_keep_is_refused(limits: tuple[float | None, ...], says: str) -> None:
+def test_an_invalid_limit_is_refused(limits: tuple[float | None, ...], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Budget(*limits)
 
 
 @given(st.floats(-5, 5), st.floats(0, 5), st.floats(0, 100))
-def test_what_is_confirmed_keeps_twice_its_limit_even_at_its_worst(value: float, spread: float, limit: float) -> None:
+def test_a_confirmed_loss_is_at_most_twice_its_limit_at_its_upper_end(
+    value: float, spread: float, limit: float
+) -> None:
     item = measured(IOU_DROP, value, low=value - spread, high=value + spread)
     assert Budget(limit).judge([item]).accepted == (value <= limit)
     assert Budget(limit).confirm([item]).accepted == (value <= limit and value + spread <= 2 * limit)

@@ -23,7 +23,7 @@ from tests.workbench import own_graphs
         ({"XDG_CACHE_HOME": ""}, Path.home() / ".cache/danmatte"),
     ],
 )
-def test_the_cache_is_where_the_user_wants_it(
+def test_the_cache_folder_follows_the_environment_variables(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], folder: Path
 ) -> None:
     for name in ("WORKBENCH_CACHE", "XDG_CACHE_HOME"):
@@ -33,7 +33,9 @@ def test_the_cache_is_where_the_user_wants_it(
     assert find_cache_folder() == folder
 
 
-def test_candidates_are_kept_there_too_unless_a_store_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_candidates_are_stored_in_the_cache_unless_a_store_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     parser = argparse.ArgumentParser()
     optimize.add(parser)
@@ -41,7 +43,7 @@ def test_candidates_are_kept_there_too_unless_a_store_is_given(monkeypatch: pyte
         assert optimize.choose_places(parser.parse_args(["graph.onnx", *words])).store == store
 
 
-def test_a_graph_that_cannot_be_kept_as_it_was_read_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unwritable_cache_of_graphs_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "file"))
     path = own_graphs.write_switched(tmp_path / "switched.pb")

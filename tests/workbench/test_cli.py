@@ -20,15 +20,15 @@ from tests.workbench import tiny
 ROOT = Path(__file__).parents[2]
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+def run_command(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
     """Return the exit code and the standard error of a command, run in this process."""
     code = main([str(word) for word in words])
     return code, capsys.readouterr().err
 
 
-def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+def read_refusal(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     """Return the message of a command that fails with exit code 2, which is one line that begins with the command."""
-    code, error = said(capsys, *words)
+    code, error = run_command(capsys, *words)
     assert code == 2
     assert error.startswith(f"workbench {words[0]}: ")
     return error
@@ -44,42 +44,44 @@ def text(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("command", ["optimize", "evaluate"])
 def test_an_unknown_model_suggests_the_nearest(capsys: pytest.CaptureFixture[str], command: str) -> None:
     data = ["--data", "x"] if command == "evaluate" else []
-    error = refused(capsys, command, "deeplap", *data)
+    error = read_refusal(capsys, command, "deeplap", *data)
     assert "deeplap: no such file, and no such model in" in error
     assert "; did you mean 'deeplab'?" in error
 
 
-def test_a_graph_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_missing_graph_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     missing = tmp_path / "model.pb"
-    assert f"{missing}: no such file" in refused(capsys, "convert", "--input_model", missing)
-    assert f"{missing}: no such file, and no such model in" in refused(capsys, "optimize", missing)
+    assert f"{missing}: no such file" in read_refusal(capsys, "convert", "--input_model", missing)
+    assert f"{missing}: no such file, and no such model in" in read_refusal(capsys, "optimize", missing)
 
 
 @pytest.mark.parametrize("cut", [[], ["--input", "0:a", "--output", "b"]])
-def test_what_is_no_graph_is_said_to_be_none(capsys: pytest.CaptureFixture[str], text: Path, cut: list[str]) -> None:
-    assert str(text) in refused(capsys, "convert", "--input_model", text, *cut)
+def test_converting_a_text_file_is_refused(capsys: pytest.CaptureFixture[str], text: Path, cut: list[str]) -> None:
+    assert str(text) in read_refusal(capsys, "convert", "--input_model", text, *cut)
 
 
-def test_optimizing_what_is_no_graph_is_refused(capsys: pytest.CaptureFixture[str], text: Path) -> None:
-    assert f"{text}: isn't a frozen TensorFlow graph" in refused(capsys, "optimize", text)
+def test_optimizing_a_text_file_is_refused(capsys: pytest.CaptureFixture[str], text: Path) -> None:
+    assert f"{text}: isn't a frozen TensorFlow graph" in read_refusal(capsys, "optimize", text)
 
 
-def test_a_folder_is_no_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert str(tmp_path) in refused(capsys, "optimize", tmp_path)
+def test_a_folder_without_a_graph_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert str(tmp_path) in read_refusal(capsys, "optimize", tmp_path)
 
 
-def test_an_unknown_node_lists_the_nearest(capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path) -> None:
+def test_an_unknown_node_is_reported_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path
+) -> None:
     words = ["--input", "0:MobilenetV2/Conv2D", "--output", "ArgMax", "--output_dir", tmp_path]
-    error = refused(capsys, "convert", "--input_model", plain.path, *words)
+    error = read_refusal(capsys, "convert", "--input_model", plain.path, *words)
     assert "has no node 0:MobilenetV2/Conv2D; did you mean 'MobilenetV2/Conv/Conv2D'" in error
 
 
 @pytest.mark.parametrize("shape", ["1x513", "[1,0,0,3]", "[a]", "[1,513"])
-def test_an_impossible_shape_is_refused(
+def test_an_invalid_shape_is_refused(
     capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path, shape: str
 ) -> None:
     words = ["--input_shape", shape, "--output_dir", tmp_path]
-    error = refused(capsys, "convert", "--input_model", plain.path, *words)
+    error = read_refusal(capsys, "convert", "--input_model", plain.path, *words)
     assert f"--input_shape: expected a shape such as [1,224,224,3], received {shape}" in error
 
 
@@ -88,7 +90,7 @@ def test_a_shape_that_the_graph_cannot_take_is_refused(
     capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path, shape: str, reason: str
 ) -> None:
     words = ["--input_shape", shape, "--output_dir", tmp_path]
-    error = refused(capsys, "convert", "--input_model", plain.path, *words)
+    error = read_refusal(capsys, "convert", "--input_model", plain.path, *words)
     assert f"{plain.path}: " in error
     assert reason in error
     assert shape in error
@@ -98,7 +100,7 @@ def test_an_output_folder_that_is_a_file_is_refused(
     capsys: pytest.CaptureFixture[str], plain: Source, text: Path
 ) -> None:
     words = ["--input_shape", "[1,65,65,3]", "--output_dir", text]
-    assert "can't be written" in refused(capsys, "convert", "--input_model", plain.path, *words)
+    assert "can't be written" in read_refusal(capsys, "convert", "--input_model", plain.path, *words)
 
 
 @pytest.fixture
@@ -109,29 +111,29 @@ def fixed(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_text_file_is_no_data(capsys: pytest.CaptureFixture[str], fixed: Path, text: Path) -> None:
-    error = refused(capsys, "optimize", fixed, "--data", text)
+def test_a_text_file_as_data_is_refused(capsys: pytest.CaptureFixture[str], fixed: Path, text: Path) -> None:
+    error = read_refusal(capsys, "optimize", fixed, "--data", text)
     assert "notes.txt: expected a folder of pictures or a video" in error
 
 
-def test_an_empty_folder_is_no_data(capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path) -> None:
+def test_an_empty_folder_as_data_is_refused(capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert f"{empty}: expected pictures" in refused(capsys, "optimize", fixed, "--data", empty)
+    assert f"{empty}: expected pictures" in read_refusal(capsys, "optimize", fixed, "--data", empty)
 
 
-def test_masks_of_another_size_are_refused(capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path) -> None:
+def test_masks_of_a_different_size_are_refused(capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path) -> None:
     data = tiny.write_scenes(tmp_path / "data", 2)
     cv2.imwrite(str(data / "masks/kind0_00.png"), np.zeros((5, 7), np.uint8))
-    error = refused(capsys, "evaluate", fixed, "--data", data)
+    error = read_refusal(capsys, "evaluate", fixed, "--data", data)
     assert "kind0_00.png: expected the picture's size 128×96, found 7×5" in error
 
 
-def test_pictures_without_masks_cannot_be_evaluated_on(
+def test_evaluating_pictures_without_masks_is_refused(
     capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path
 ) -> None:
     data = tiny.write_scenes(tmp_path / "data", 2, masks=False)
-    assert "expected masks/ beside images/" in refused(capsys, "evaluate", fixed, "--data", data)
+    assert "expected masks/ beside images/" in read_refusal(capsys, "evaluate", fixed, "--data", data)
 
 
 @pytest.mark.parametrize(
@@ -144,33 +146,35 @@ def test_pictures_without_masks_cannot_be_evaluated_on(
 def test_an_unknown_choice_lists_the_choices(
     capsys: pytest.CaptureFixture[str], fixed: Path, option: str, value: str, says: str
 ) -> None:
-    assert says in refused(capsys, "optimize", fixed, option, value)
+    assert says in read_refusal(capsys, "optimize", fixed, option, value)
 
 
-@pytest.mark.parametrize("lacking", ["--initial", "--teacher"])
-def test_training_without_what_is_known_already_is_refused(
-    capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path, lacking: str
+@pytest.mark.parametrize("missing", ["--initial", "--teacher"])
+def test_training_with_a_missing_initial_or_teacher_file_is_refused(
+    capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path, missing: str
 ) -> None:
-    given = {"--initial": fixed, "--teacher": fixed} | {lacking: tmp_path / "none"}
+    given = {"--initial": fixed, "--teacher": fixed} | {missing: tmp_path / "none"}
     options = [part for option in given.items() for part in option]
-    error = refused(capsys, "train", "--data", tmp_path, *options, "--output-dir", tmp_path / "out")
+    error = read_refusal(capsys, "train", "--data", tmp_path, *options, "--output-dir", tmp_path / "out")
     assert f"{tmp_path / 'none'}: no such file" in error
 
 
 @pytest.mark.parametrize("line", ["", "optimise", "optimize", "optimize x --max-iou-drop a"])
-def test_a_line_that_cannot_be_parsed_ends_with_two(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_an_invalid_command_line_exits_with_code_2(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
         main(line.split())
-    assert left.value.code == 2
+    assert stopped.value.code == 2
     assert "usage: workbench" in capsys.readouterr().err
 
 
-def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: object) -> int:
+def test_an_interrupted_command_exits_with_code_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("danmatte_workbench.commands.convert.run", interrupted)
-    assert said(capsys, "convert", "--input_model", "x")[0] == 130
+    monkeypatch.setattr("danmatte_workbench.commands.convert.run", interrupt)
+    assert run_command(capsys, "convert", "--input_model", "x")[0] == 130
 
 
 def test_the_exit_code_reaches_the_shell() -> None:
@@ -187,12 +191,12 @@ def test_the_exit_code_reaches_the_shell() -> None:
 
 
 @pytest.mark.parametrize(("command", "missing"), [("optimize x", "nncf"), ("report x", "rich"), ("devices", "rich")])
-def test_a_command_without_its_extra_names_it_and_ends_with_three(
+def test_a_command_without_its_extra_reports_it_and_exits_with_code_3(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, missing: str
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name))
-    code, error = said(capsys, *command.split())
+    code, error = run_command(capsys, *command.split())
     assert code == 3
     assert f"needs {missing}; install the extra: pip install 'danmatte[workbench]'" in error
 
@@ -206,7 +210,7 @@ def test_help_needs_no_extra() -> None:
     assert "optimize" in run.stdout
 
 
-def test_a_command_needs_all_that_the_workbench_imports_of_the_extra() -> None:
+def test_commands_declare_all_libraries_of_the_extra_that_are_imported() -> None:
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["workbench"]
     brought = {re.split(r"[>=<]", requirement)[0].removesuffix("-cpu") for requirement in extra}
     imported = {

@@ -20,7 +20,7 @@ from danmatte_workbench.errors import InputError
         ({"device": ""}, r"device: expected one of OpenVINO's, such as CPU, received ''"),
     ],
 )
-def test_what_the_contract_forbids_is_refused(fields: dict[str, object], says: str) -> None:
+def test_values_that_the_contract_forbids_are_refused(fields: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         configure(**fields)
 
@@ -28,10 +28,10 @@ def test_what_the_contract_forbids_is_refused(fields: dict[str, object], says: s
 @pytest.mark.parametrize(
     "fields", [{}, {"streams": 1024, "batch": 64}, {"device": "HETERO:GPU,CPU"}, {"hint": "throughput"}]
 )
-def test_just_within_the_limits_passes(fields: dict[str, object]) -> None:
+def test_values_at_the_limits_are_accepted(fields: dict[str, object]) -> None:
     configure(**fields)
 
 
-def test_another_device_than_the_usual_is_named() -> None:
+def test_a_device_other_than_the_default_is_shown() -> None:
     assert str(configure()) == "latency f32"
     assert str(configure(hint="throughput", precision="bf16", device="AUTO")) == "throughput bf16 on AUTO"

@@ -23,14 +23,14 @@ def folder(tmp_path: Path) -> Path:
     return tiny.write_scenes(tmp_path / "data", 3)
 
 
-def wrong(path: Path) -> str:
+def read_error(path: Path) -> str:
     """Return the error message from reading the data's frames."""
     with pytest.raises(InputError) as refused:
         list(load(path))
     return str(refused.value)
 
 
-def test_pictures_come_with_their_masks(folder: Path) -> None:
+def test_pictures_are_loaded_with_their_masks(folder: Path) -> None:
     data = load(folder)
     assert data.labelled
     for sample in data:
@@ -42,7 +42,7 @@ def test_pictures_come_with_their_masks(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("under", ["images", ""])
-def test_pictures_alone_have_no_truth(tmp_path: Path, under: str) -> None:
+def test_pictures_without_masks_have_no_truth(tmp_path: Path, under: str) -> None:
     data = load(tiny.write_scenes(tmp_path, 2, masks=False) / under)
     assert not data.labelled
     assert [sample.truth for sample in data] == [None, None]
@@ -52,45 +52,47 @@ def test_the_bundled_frames_can_be_read() -> None:
     assert all(sample.pixels.ndim == 3 for sample in load(SAMPLES))
 
 
-def test_a_mask_of_another_size_is_named_with_both_sizes(folder: Path) -> None:
+def test_a_mask_of_a_different_size_is_reported_with_both_sizes(folder: Path) -> None:
     cv2.imwrite(str(folder / "masks/kind1_01.png"), np.zeros((5, 7), np.uint8))
-    said = wrong(folder)
-    assert "kind1_01.png: expected the picture's size 80×120, found 7×5" in said
+    message = read_error(folder)
+    assert "kind1_01.png: expected the picture's size 80×120, found 7×5" in message
 
 
-def test_odd_values_in_a_mask_are_listed(folder: Path) -> None:
+def test_invalid_values_in_a_mask_are_listed(folder: Path) -> None:
     odd = np.zeros((96, 128), np.uint8)
     odd[0, :3] = 1, 2, 254
     cv2.imwrite(str(folder / "masks/kind0_00.png"), odd)
-    assert "kind0_00.png: expected the values 0, 128 (ignored) and 255 (person), found [1, 2, 254]" in wrong(folder)
+    assert "kind0_00.png: expected the values 0, 128 (ignored) and 255 (person), found [1, 2, 254]" in read_error(
+        folder
+    )
 
 
 def test_missing_masks_are_counted_and_one_is_named(folder: Path) -> None:
     (folder / "masks/kind0_02.png").unlink()
-    assert "masks: 1 of 3 pictures have no mask, such as kind0_02.png" in wrong(folder)
+    assert "masks: 1 of 3 pictures have no mask, such as kind0_02.png" in read_error(folder)
 
 
-def test_a_broken_picture_is_named(folder: Path) -> None:
+def test_a_broken_picture_is_reported(folder: Path) -> None:
     (folder / "images/kind0_00.png").write_bytes(b"no picture")
-    assert "kind0_00.png: isn't a picture that can be read" in wrong(folder)
+    assert "kind0_00.png: isn't a picture that can be read" in read_error(folder)
 
 
 @pytest.mark.parametrize("under", ["", "images"])
-def test_a_folder_without_pictures_says_what_it_looked_for(tmp_path: Path, under: str) -> None:
+def test_a_folder_without_pictures_is_reported_with_the_expected_types(tmp_path: Path, under: str) -> None:
     (tmp_path / under).mkdir(exist_ok=True)
     (tmp_path / under / "notes.txt").touch()
-    said = wrong(tmp_path)
-    assert f"{tmp_path / under}: expected pictures" in said
-    assert ".jpg" in said
+    message = read_error(tmp_path)
+    assert f"{tmp_path / under}: expected pictures" in message
+    assert ".jpg" in message
 
 
-def test_a_text_file_is_no_data(tmp_path: Path) -> None:
+def test_a_text_file_as_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    assert "notes.txt: expected a folder of pictures or a video (.avi" in wrong(tmp_path / "notes.txt")
+    assert "notes.txt: expected a folder of pictures or a video (.avi" in read_error(tmp_path / "notes.txt")
 
 
-def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert "nowhere: no such folder or video" in wrong(tmp_path / "nowhere")
+def test_missing_data_is_reported(tmp_path: Path) -> None:
+    assert "nowhere: no such folder or video" in read_error(tmp_path / "nowhere")
 
 
 # Videos
@@ -110,7 +112,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_videos_frames_come_in_order(video: Path) -> None:
+def test_the_frames_of_a_video_are_read_in_order(video: Path) -> None:
     data = load(video)
     frames = list(data)
     assert len(data) == len(frames) == 20
@@ -119,24 +121,24 @@ def test_a_videos_frames_come_in_order(video: Path) -> None:
     assert lights == pytest.approx([10 * number + 20 for number in range(20)], abs=4)
 
 
-def test_some_frames_of_a_video_are_the_ones_asked_for(video: Path) -> None:
+def test_only_the_requested_frames_of_a_video_are_read(video: Path) -> None:
     chosen = load(video).keep(["3", "17"])
     assert [round(float(sample.pixels.mean()), -1) for sample in chosen] == [50, 190]
 
 
-def test_what_is_named_like_a_video_and_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_only_named_like_a_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.mp4").write_bytes(b"no video at all")
-    assert "no.mp4: isn't a video that can be read" in wrong(tmp_path / "no.mp4")
+    assert "no.mp4: isn't a video that can be read" in read_error(tmp_path / "no.mp4")
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_a_file_that_contains_only_sound_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
-    assert "sound.mkv: isn't a video that can be read" in wrong(path)
+    assert "sound.mkv: isn't a video that can be read" in read_error(path)
 
 
 def test_a_video_that_ends_before_its_first_frame_is_refused(tmp_path: Path) -> None:
@@ -145,15 +147,15 @@ def test_a_video_that_ends_before_its_first_frame_is_refused(tmp_path: Path) -> 
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         container.start_encoding()
-    assert "short.avi: isn't a video that can be read (it has no frames)" in wrong(path)
+    assert "short.avi: isn't a video that can be read (it has no frames)" in read_error(path)
 
 
-def test_a_torn_video_is_refused(video: Path, tmp_path: Path) -> None:
+def test_a_damaged_video_is_refused(video: Path, tmp_path: Path) -> None:
     path = tmp_path / "torn.mp4"
     data = video.read_bytes()
     start = data.index(b"mdat") + 40
     path.write_bytes(data[:start] + bytes(len(data) // 3) + data[start + len(data) // 3 :])
-    assert "torn.mp4: isn't a video that can be read" in wrong(path)
+    assert "torn.mp4: isn't a video that can be read" in read_error(path)
 
 
 def write_moving(path: Path, codec: str, count: int, **options: str) -> Path:
@@ -194,7 +196,7 @@ def mix(*parts: Dataset) -> Dataset:
     return Dataset(tuple(file for part in parts for file in part.files))
 
 
-def test_a_split_is_disjoint_and_whole() -> None:
+def test_a_split_is_disjoint_and_complete() -> None:
     calibration, rest = many(100).split(30)
     assert len(calibration) == 30
     assert not set(calibration.names) & set(rest.names)
@@ -205,17 +207,17 @@ def test_a_split_is_the_same_each_time() -> None:
     assert many(100).split(30) == many(100).split(30)
 
 
-def test_at_most_a_third_is_calibrated_on_and_none_of_it_compared() -> None:
+def test_at_most_a_third_is_used_for_calibration_and_not_for_comparison() -> None:
     calibration, rest = many(7).split(30)
     assert (len(calibration), len(rest)) == (2, 5)
     assert not set(calibration.names) & set(rest.names)
 
 
-def test_two_frames_serve_as_both() -> None:
+def test_two_frames_are_used_for_calibration_and_comparison() -> None:
     assert many(2).split(30) == (many(2), many(2))
 
 
-def test_all_kinds_are_drawn_from_alike() -> None:
+def test_frames_are_picked_evenly_from_all_kinds() -> None:
     data = mix(many(100, "street"), many(20, "night"), many(3, "sea"))
     assert Counter(data.pick(23).kinds.values()) == {"street": 10, "night": 10, "sea": 3}
     calibration, rest = data.split(20)
@@ -223,7 +225,7 @@ def test_all_kinds_are_drawn_from_alike() -> None:
     assert Counter(rest.kinds.values()) == {"street": 87, "night": 14, "sea": 2}
 
 
-def test_a_division_takes_every_kind_by_the_same_share_and_is_the_same_each_time() -> None:
+def test_dividing_takes_the_same_share_of_every_kind_and_is_repeatable() -> None:
     data = mix(many(90, "street"), many(30, "night"))
     first, rest = data.divide(3)
     assert Counter(first.kinds.values()) == {"street": 30, "night": 10}
@@ -232,7 +234,7 @@ def test_a_division_takes_every_kind_by_the_same_share_and_is_the_same_each_time
     assert data.divide(3) == (first, rest)
 
 
-def test_kinds_of_a_scene_or_two_are_divided_together() -> None:
+def test_kinds_of_one_or_two_frames_are_divided_together() -> None:
     """Otherwise all pictures would be used to choose, and none would remain to confirm the choice."""
     alone = mix(*(many(1, f"person{number}-") for number in range(100)))
     first, rest = alone.divide(3)
@@ -243,43 +245,43 @@ def test_kinds_of_a_scene_or_two_are_divided_together() -> None:
     assert Counter(first.kinds.values())["street"] == 10
 
 
-def test_kinds_that_are_too_small_for_a_third_are_calibrated_on_together() -> None:
+def test_kinds_too_small_for_a_third_are_split_together() -> None:
     data = mix(*(many(2, f"person{number}-") for number in range(50)))
     calibration, rest = data.split(200)
     assert (len(calibration), len(rest)) == (33, 67)
     assert not set(calibration.names) & set(rest.names)
 
 
-def test_frames_of_a_clip_that_look_alike_stay_together(video: Path, tmp_path: Path) -> None:
+def test_neighbouring_frames_of_a_clip_stay_in_one_part(video: Path, tmp_path: Path) -> None:
     """Otherwise nearly the same frame would be in both parts, which therefore wouldn't be independent."""
     for number in range(48):
         cv2.imwrite(str(tmp_path / f"{number:05}.jpg"), np.zeros((4, 4, 3), np.uint8))
     for data in (load(tmp_path), load(video)):
         first, rest = data.divide(2)
         neighbours = zip(data.files, data.files[1:], strict=False)
-        parted = sum((one.name in first.names) != (other.name in first.names) for one, other in neighbours)
+        separated = sum((one.name in first.names) != (other.name in first.names) for one, other in neighbours)
         assert len(first)
         assert len(rest)
-        assert parted <= len(data) // 12
+        assert separated <= len(data) // 12
 
 
-def test_the_shuffle_is_the_same_each_time_and_keeps_the_folders_order() -> None:
+def test_a_pick_is_repeatable_and_in_the_order_of_the_folder() -> None:
     names = many(100).pick(10).names
     assert names == many(100).pick(10).names
     assert list(names) == sorted(names)
 
 
-def test_the_shuffle_does_not_take_neighbours() -> None:
+def test_a_pick_is_spread_over_the_whole_folder() -> None:
     numbers = [int(name[:3]) for name in many(100).pick(10).names]
     assert max(later - earlier for earlier, later in itertools.pairwise(numbers)) > 1
     assert numbers[-1] - numbers[0] > 50
 
 
-def test_a_smaller_shuffle_is_part_of_a_larger_one() -> None:
+def test_a_smaller_pick_is_part_of_a_larger_one() -> None:
     assert set(many(100).pick(10).names) < set(many(100).pick(20).names)
 
 
-def test_the_digest_tells_pixels_apart(folder: Path) -> None:
+def test_the_digest_changes_with_the_pixels(folder: Path) -> None:
     before = load(folder).compute_digest()
     assert load(folder).compute_digest() == before
     cv2.imwrite(str(folder / "images/kind0_00.png"), np.zeros((96, 128, 3), np.uint8))
@@ -290,7 +292,7 @@ NAMES = st.lists(st.text("abcdefgh0123456789", min_size=1, max_size=6), unique=T
 
 
 @given(NAMES, st.integers(0, 50))
-def test_a_pick_is_a_part_in_the_folders_order_and_the_same_every_time(names: list[str], limit: int) -> None:
+def test_a_pick_of_any_names_is_an_ordered_and_repeatable_subset(names: list[str], limit: int) -> None:
     data = make(names)
     picked = data.pick(limit)
     assert len(picked) == min(limit, len(names))
@@ -308,7 +310,7 @@ def test_a_pick_does_not_depend_on_the_order_of_the_folder(names: list[str], ord
 
 
 @given(NAMES, st.integers(1, 20))
-def test_a_split_shares_frames_only_where_there_are_too_few(names: list[str], calibration: int) -> None:
+def test_a_split_shares_frames_only_if_there_are_fewer_than_three(names: list[str], calibration: int) -> None:
     data = make(names, labelled=True)
     first, rest = data.split(calibration)
     if len(names) < 3:
@@ -321,7 +323,7 @@ def test_a_split_shares_frames_only_where_there_are_too_few(names: list[str], ca
     assert rest.labelled
 
 
-def test_a_name_that_looks_like_a_video_and_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_video_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.mp4: no such folder or video"):
         load(tmp_path / "gone.mp4")
 
@@ -338,13 +340,13 @@ def write_pictures(folder: Path, *names: str, masks: bool = False) -> Path:
     return folder
 
 
-def test_subfolders_are_kinds_and_their_masks_lie_alike(tmp_path: Path) -> None:
+def test_subfolders_are_kinds_and_masks_are_in_subfolders_of_the_same_names(tmp_path: Path) -> None:
     data = load(write_pictures(tmp_path, "sea/1.png", "sea/2.png", "night/1.png", masks=True))
     assert data.kinds == {"night/1.png": "night", "sea/1.png": "sea", "sea/2.png": "sea"}
     assert [frame.truth.shape for frame in data if frame.truth is not None] == [(4, 6)] * 3
 
 
-def test_a_pictures_prefix_is_its_kind_where_prefixes_tell_some_apart(tmp_path: Path) -> None:
+def test_prefixes_are_kinds_only_if_several_of_them_group_all_pictures(tmp_path: Path) -> None:
     names = [f"{kind}_{number}.png" for kind in ("sea", "night") for number in range(3)]
     assert load(write_pictures(tmp_path / "two", *names)).kinds == {name: name.split("_")[0] for name in names}
     assert load(write_pictures(tmp_path / "one", *names[:3])).kinds == {}
@@ -353,7 +355,7 @@ def test_a_pictures_prefix_is_its_kind_where_prefixes_tell_some_apart(tmp_path: 
     assert load(write_pictures(tmp_path / "each", *people)).kinds == {}
 
 
-def test_a_table_of_kinds_comes_before_everything_else(tmp_path: Path) -> None:
+def test_a_table_of_kinds_overrides_prefixes(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path, "sea_1.png", "sea_2.png", "night_1.png")
     rows = "picture,kind\nsea_1.png, water\nsea_2.png,water\nnight_1.png,dark\n"
     (folder / "kinds.csv").write_text(rows, encoding="utf-8")
@@ -370,43 +372,43 @@ def test_a_table_of_kinds_comes_before_everything_else(tmp_path: Path) -> None:
         ("picture,kind\n\xff", "can't be read"),
     ],
 )
-def test_a_table_of_kinds_that_leaves_a_doubt_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_an_incomplete_or_invalid_table_of_kinds_is_refused(tmp_path: Path, text: str, says: str) -> None:
     folder = write_pictures(tmp_path, "sea_1.png", "sea_2.png")
     (folder / "kinds.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=says):
         load(folder)
 
 
-def test_several_folders_are_a_kind_each_unless_they_say_otherwise(tmp_path: Path) -> None:
+def test_each_of_several_folders_is_a_kind_unless_it_contains_kinds(tmp_path: Path) -> None:
     street = write_pictures(tmp_path / "a/street", "1.png", "2.png")
     night = write_pictures(tmp_path / "b/night", "1.png")
-    said = write_pictures(tmp_path / "c/said", "sea/1.png")
-    data = load(street, night, said)
+    nested = write_pictures(tmp_path / "c/nested", "sea/1.png")
+    data = load(street, night, nested)
     assert data.kinds == {
         "street/1.png": "street",
         "street/2.png": "street",
         "night/1.png": "night",
-        "said/sea/1.png": "sea",
+        "nested/sea/1.png": "sea",
     }
-    assert data.origins == (street, night, said)
+    assert data.origins == (street, night, nested)
     assert [frame.name for frame in data] == list(data.names)
 
 
-def test_prefixes_that_several_folders_share_are_one_kind(tmp_path: Path) -> None:
+def test_a_prefix_that_several_folders_share_is_one_kind(tmp_path: Path) -> None:
     one = write_pictures(tmp_path / "one", *(f"sea_{n}.png" for n in range(3)), *(f"night_{n}.png" for n in range(3)))
     other = write_pictures(tmp_path / "other", *(f"sea_{n}.png" for n in range(2)))
     clip = write_pictures(tmp_path / "clip", "00000.png", "00001.png")
     assert Counter(load(one, other, clip).kinds.values()) == {"sea": 5, "night": 3, "clip": 2}
 
 
-def test_folders_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> None:
+def test_folders_of_the_same_name_are_distinguished_by_their_parents(tmp_path: Path) -> None:
     paths = [write_pictures(tmp_path / name / "val", "1.png") for name in ("a", "b")]
     assert load(*paths).names == ("a/val/1.png", "b/val/1.png")
     with pytest.raises(InputError, match="val: is given twice"):
         load(paths[0], paths[0])
 
 
-def test_data_with_masks_and_data_without_do_not_mix(tmp_path: Path) -> None:
+def test_data_with_masks_and_data_without_cannot_be_combined(tmp_path: Path) -> None:
     bare, masked = write_pictures(tmp_path / "bare", "1.png"), write_pictures(tmp_path / "masked", "1.png", masks=True)
     with pytest.raises(InputError, match="bare: has no masks, but other data has"):
         load(masked, bare)
@@ -420,7 +422,7 @@ def test_folders_and_videos_may_be_given_together(tmp_path: Path, video: Path) -
     assert float(next(iter(data.keep(["short.mp4/3"]))).pixels.mean()) == pytest.approx(50, abs=4)
 
 
-def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+def test_hidden_files_are_ignored(tmp_path: Path) -> None:
     """When macOS copies pictures to a USB stick, it adds a hidden file, which isn't a picture, for each."""
     write_pictures(tmp_path, "1.png")
     for name in ("._1.png", ".thumbnails/2.png"):
@@ -429,13 +431,13 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
     assert load(tmp_path).names == ("1.png",)
 
 
-def test_a_table_of_kinds_may_come_out_of_a_spreadsheet(tmp_path: Path) -> None:
+def test_a_table_of_kinds_may_have_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:
     write_pictures(tmp_path, "1.png")
     (tmp_path / "kinds.csv").write_bytes(b"\xef\xbb\xbfpicture,kind\r\n1.png,sea\r\n")
     assert load(tmp_path).kinds == {"1.png": "sea"}
 
 
-def test_frames_of_the_same_files_are_found_whatever_their_paths_are_called(
+def test_shared_frames_are_found_even_if_paths_are_written_differently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_pictures(tmp_path / "data", "1.png", "2.png")

@@ -38,7 +38,7 @@ SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum()
         ((RNG.normal(0, 9, (1, 30, 4)).astype(np.float32),), ["tensor"]),
     ],
 )
-def test_a_kind_is_found_in_the_answers(tensors: tuple[np.ndarray, ...], kinds: list[str]) -> None:
+def test_the_kind_of_an_output_is_detected_from_its_values(tensors: tuple[np.ndarray, ...], kinds: list[str]) -> None:
     found = find_kinds([tuple(map(np.asarray, tensors))] * 2, SIZE)
     assert [each.kind for each in found] == kinds
     assert all(each.reason for each in found)
@@ -52,7 +52,7 @@ def find_boxes(count: int) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("counts", [(3, 5, 2), (0, 4, 0), (1, 2, 1), (0, 1, 3)])
-def test_boxes_may_be_as_many_as_are_found_in_a_picture(counts: tuple[int, ...]) -> None:
+def test_boxes_are_detected_if_their_number_varies_between_pictures(counts: tuple[int, ...]) -> None:
     assert [each.kind for each in find_kinds([find_boxes(count) for count in counts], SIZE)] == ["boxes"] * 3
 
 
@@ -67,21 +67,21 @@ def test_boxes_may_be_as_many_as_are_found_in_a_picture(counts: tuple[int, ...])
         ([(1, 3, 85), (1, 0, 85)], "too coarse for a map"),
     ],
 )
-def test_what_differs_in_shape_from_picture_to_picture_is_a_tensor(shapes: list[tuple[int, ...]], reason: str) -> None:
+def test_other_outputs_of_varying_shape_are_tensors(shapes: list[tuple[int, ...]], reason: str) -> None:
     (found,) = find_kinds([(RNG.uniform(0, 1, shape).astype(np.float32),) for shape in shapes], SIZE)
     assert found.kind == "tensor"
     assert reason in found.reason
 
 
-def test_boxes_say_in_what_they_count() -> None:
+def test_the_corner_order_and_unit_of_boxes_are_detected() -> None:
     shares, pixels = (find_kinds([(boxes,)], SIZE)[0] for boxes in (BOXES, 100 * BOXES))
     assert (shares.corners, shares.shares, pixels.corners, pixels.shares) == ("yxyx", True, "xyxy", False)
 
 
-def test_what_is_said_counts_and_the_rest_is_found() -> None:
+def test_kinds_given_by_the_user_override_detected_ones() -> None:
     found = (OutputKind("tensor", "found"), OutputKind("scores", "found"))
-    said = override_kinds(found, ("a:0", "b:0"), ("a=regions:text",))
-    assert [(each.kind, each.region, each.reason) for each in said] == [
+    overridden = override_kinds(found, ("a:0", "b:0"), ("a=regions:text",))
+    assert [(each.kind, each.region, each.reason) for each in overridden] == [
         ("regions", "text", "given by the user"),
         ("scores", "region", "found"),
     ]
@@ -90,7 +90,7 @@ def test_what_is_said_counts_and_the_rest_is_found() -> None:
         override_kinds(found, ("a:0", "b:0"), ("c=scores",))
 
 
-def test_a_model_toml_says_it_too(tmp_path) -> None:
+def test_kinds_can_be_given_in_model_toml(tmp_path) -> None:
     described = tiny.description(tiny.PLAIN)
     (tmp_path / tiny.GRAPH).write_bytes(tiny.frozen(tiny.PLAIN))
     described["output"] = {"tensor": "out:0", "meaning": "regions:text"}
@@ -110,14 +110,14 @@ def select(*rows: tuple[int, int, int]) -> np.ndarray:
     return np.array(rows, np.int64).reshape(-1, 3)
 
 
-def test_what_non_maximum_suppression_selects_are_boxes() -> None:
+def test_outputs_of_non_maximum_suppression_are_boxes() -> None:
     scores = RNG.uniform(0, 1, (1, 2, 30)).astype(np.float32)
     answers = [(select((0, 0, 3), (0, 1, 7)), BOXES, scores), (select((0, 1, 29)), BOXES, scores)]
     assert [each.kind for each in find_kinds(answers, SIZE)] == ["boxes"] * 3
     assert find_selection(answers) == (0, 1)
 
 
-def test_a_selection_without_its_boxes_is_one_where_its_length_varies() -> None:
+def test_a_selection_without_boxes_is_detected_by_its_varying_length() -> None:
     assert find_selection([(select((0, 0, 3)),), (select((0, 0, 3), (0, 1, 7)),)]) == (0, None)
     assert find_selection([(select((0, 0, 3)),), (select((0, 0, 4)),)]) is None
 
@@ -134,11 +134,11 @@ def test_a_selection_without_its_boxes_is_one_where_its_length_varies() -> None:
         select(),
     ],
 )
-def test_other_tables_of_whole_numbers_select_nothing(table: np.ndarray) -> None:
+def test_other_tables_of_integers_are_not_selections(table: np.ndarray) -> None:
     assert find_selection([(table, BOXES)] * 2) is None
 
 
-def test_the_characters_of_a_line_are_scores_row_by_row() -> None:
+def test_rows_of_numbers_that_sum_to_one_are_scores() -> None:
     rows = np.concatenate([np.roll(SOFTMAX, number) for number in range(5)])[None]
     (found,) = find_kinds([(rows,)] * 2, SIZE)
     assert (found.kind, found.reason) == ("scores", "5 rows of 10 numbers that sum to 1, such as a line's characters")

@@ -32,14 +32,14 @@ def describe(number: int, name: str) -> dict[str, object]:
     return {"id": number, "file_name": name, "width": SIZE[1], "height": SIZE[0], "licence": "unread"}
 
 
-def test_folders_with_numbers_are_classes_and_no_kinds(tmp_path: Path) -> None:
+def test_folders_named_by_numbers_are_classes_and_not_kinds(tmp_path: Path) -> None:
     found = load(write_pictures(tmp_path, "7/a.png", "7/b.png", "281/c.png"))
     assert found.classified
     assert [(frame.name, frame.class_number) for frame in found] == [("281/c.png", 281), ("7/a.png", 7), ("7/b.png", 7)]
     assert not found.kinds
 
 
-def test_a_list_of_classes_numbers_folders_by_its_lines(tmp_path: Path) -> None:
+def test_folders_are_numbered_by_their_lines_in_classes_txt(tmp_path: Path) -> None:
     write_pictures(tmp_path, "cat/a.png", "dog/b.png")
     (tmp_path / "classes.txt").write_text("background\ncat\ndog\n")
     assert [frame.class_number for frame in load(tmp_path)] == [1, 2]
@@ -48,7 +48,7 @@ def test_a_list_of_classes_numbers_folders_by_its_lines(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_other_folders_stay_kinds_of_scene(tmp_path: Path) -> None:
+def test_other_folders_are_kinds_of_scene(tmp_path: Path) -> None:
     found = load(write_pictures(tmp_path, "day/a.png", "night/b.png"))
     assert not found.classified
     assert set(found.kinds.values()) == {"day", "night"}
@@ -72,13 +72,15 @@ def test_boxes_are_read_as_shares_of_the_picture(tmp_path: Path) -> None:
         ([{"id": 4}], [], "expected images and annotations in COCO's format"),
     ],
 )
-def test_a_file_of_boxes_that_does_not_fit_is_refused(tmp_path: Path, images, annotations, says: str) -> None:
+def test_a_file_of_boxes_that_does_not_match_the_pictures_is_refused(
+    tmp_path: Path, images, annotations, says: str
+) -> None:
     write_boxes(write_pictures(tmp_path, "a.png"), images, annotations)
     with pytest.raises(InputError, match=says):
         load(tmp_path)
 
 
-def test_labels_are_used_where_all_frames_have_them(tmp_path: Path) -> None:
+def test_labelled_metrics_are_used_only_if_all_frames_have_labels(tmp_path: Path) -> None:
     classes, bare = tmp_path / "classes", tmp_path / "bare"
     data = load(write_pictures(classes, "7/a.png", "281/c.png"))
     assert label_kinds(("scores", "boxes", "tensor"), data) == ("labelled scores", "boxes", "tensor")
@@ -98,7 +100,7 @@ def lose(kind: str, source: list, candidate: list, labels: list[FrameLabels]) ->
     return float(measure.compute(np.array([[score.samples[0] for score in scores]]))[0])
 
 
-def test_only_right_answers_can_be_lost() -> None:
+def test_only_frames_that_the_source_classifies_correctly_can_be_lost() -> None:
     """The source's answer for the first frame is wrong; of the other three, the candidate loses one and keeps two."""
     source = [answer(5, 0, 0), answer(0, 6, 5.8), answer(4, 0, 0), answer(0, 0, 7)]
     candidate = [answer(0, 5, 0), answer(0, 5.8, 6), answer(4, 0, 0), answer(0, 0, 7)]
@@ -107,14 +109,14 @@ def test_only_right_answers_can_be_lost() -> None:
     assert lose("labelled scores", source, source, labels) == 0
 
 
-def test_a_candidate_that_is_right_more_often_loses_nothing_by_it() -> None:
+def test_a_candidate_that_classifies_more_frames_correctly_has_no_loss() -> None:
     source = [answer(1, 0.9, 0), answer(0, 3, 1), answer(0, 0, 2)]
     candidate = [answer(0.9, 1, 0), answer(0, 3, 1), answer(0, 0, 2)]
     labels = [FrameLabels(number, None, SIZE) for number in (1, 1, 2)]
     assert lose("labelled scores", source, candidate, labels) < 1
 
 
-def test_labels_that_are_numbered_otherwise_are_told() -> None:
+def test_labels_that_the_source_never_finds_are_refused() -> None:
     with pytest.raises(InputError, match="the source finds the class of no frame"):
         lose(
             "labelled scores",
@@ -127,7 +129,7 @@ def test_labels_that_are_numbered_otherwise_are_told() -> None:
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2)], ids=["xyxy", "yxyx"])
 @pytest.mark.parametrize("scale", [(1.0, 1.0), (200.0, 100.0)], ids=["shares", "pixels"])
 @pytest.mark.parametrize("offset", [0, -1], ids=["classes as labelled", "classes from 0"])
-def test_boxes_are_compared_in_whatever_way_they_are_told(order, scale, offset: int) -> None:
+def test_boxes_are_compared_in_any_corner_order_unit_and_class_offset(order, scale, offset: int) -> None:
     corners = np.array([[0.1, 0.2, 0.4, 0.6], [0.5, 0.1, 0.9, 0.7]])
     truth = tuple(LabelledBox(*row, number) for row, number in zip(corners.tolist(), (1, 2), strict=True))
 

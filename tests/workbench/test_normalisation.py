@@ -16,7 +16,7 @@ def test_mean_and_scale_are_in_the_networks_order_of_colours(colour: str, expect
     assert found[0, 1, 2].tolist() == expected
 
 
-def test_the_picture_itself_stays() -> None:
+def test_normalising_does_not_change_the_given_picture() -> None:
     picture = np.zeros((1, 1, 1, 3), np.uint8)
     Normalisation("RGB", MEAN, SCALE).apply(picture)
     assert not picture.any()

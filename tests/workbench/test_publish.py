@@ -37,19 +37,19 @@ def test_a_version_has_its_three_files_and_their_digests(winner: Trial, plain: S
     folder = publish(winner, plain, tmp_path)
     assert folder == tmp_path / "tiny/1"
     assert sorted(path.name for path in folder.iterdir()) == ["graph.bin", "graph.xml", "manifest.json"]
-    for name, said in manifest(folder)["files"].items():
-        assert said == {"sha256": digest(folder / name), "size_bytes": (folder / name).stat().st_size}
+    for name, stored in manifest(folder)["files"].items():
+        assert stored == {"sha256": digest(folder / name), "size_bytes": (folder / name).stat().st_size}
 
 
-def test_a_version_says_where_it_comes_from(winner: Trial, plain: Source, tmp_path: Path) -> None:
-    said = manifest(publish(winner, plain, tmp_path))
-    assert said["recipe"]["source"] == {"name": tiny.GRAPH, "digest": plain.digest}
-    assert said["recipe"]["digest"] == winner.candidate.recipe.digest
-    assert said["outputs"][0]["grid"] == {"step_y": 2.0, "step_x": 2.0, "offset_y": 0.0, "offset_x": 0.0}
-    assert said["measurements"][0]["host"]["cpu"] == facts.HOST.cpu
+def test_a_manifest_records_source_recipe_grid_and_host(winner: Trial, plain: Source, tmp_path: Path) -> None:
+    stored = manifest(publish(winner, plain, tmp_path))
+    assert stored["recipe"]["source"] == {"name": tiny.GRAPH, "digest": plain.digest}
+    assert stored["recipe"]["digest"] == winner.candidate.recipe.digest
+    assert stored["outputs"][0]["grid"] == {"step_y": 2.0, "step_x": 2.0, "offset_y": 0.0, "offset_x": 0.0}
+    assert stored["measurements"][0]["host"]["cpu"] == facts.HOST.cpu
 
 
-def test_version_numbers_go_up(winner: Trial, plain: Source, tmp_path: Path) -> None:
+def test_version_numbers_continue_after_the_highest(winner: Trial, plain: Source, tmp_path: Path) -> None:
     for name in ("9", "007", "latest", ".hidden"):
         (tmp_path / "tiny" / name).mkdir(parents=True)
     (tmp_path / "tiny" / "12").touch()
@@ -76,25 +76,25 @@ def test_two_publishers_at_once_both_succeed(
     assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["1", "2"]
 
 
-def test_nothing_half_written_can_be_seen(
+def test_a_version_becomes_visible_only_when_it_is_complete(
     winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Just before a version is in place, everything is written, but nothing is visible."""
     seen = []
     rename = Path.rename
 
-    def watched(source: Path, target: Path) -> Path:
+    def observe(source: Path, target: Path) -> Path:
         seen.append([path.name for path in (tmp_path / "tiny").iterdir() if not path.name.startswith(".")])
         assert len(list(source.iterdir())) == 3
         return rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", watched)
+    monkeypatch.setattr(Path, "rename", observe)
     publish(winner, plain, tmp_path)
     assert seen == [[]]
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_what_ends_half_way_leaves_nothing(
+def test_an_interrupted_publication_leaves_no_files(
     winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def fail(*_: object) -> None:
@@ -106,7 +106,7 @@ def test_what_ends_half_way_leaves_nothing(
     assert list((tmp_path / "tiny").iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_the_machines_fault(winner: Trial, plain: Source, tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises_a_machine_error(winner: Trial, plain: Source, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="file"):
         publish(winner, plain, tmp_path / "file")
@@ -120,19 +120,19 @@ def test_a_graph_without_a_persons_probability_is_refused(describe: Describe, bu
 
 
 @pytest.mark.parametrize("name", ["../evil", "Big", "", "a" * 65, "a/b", ".hidden"])
-def test_a_name_that_is_no_folders_name_is_refused(winner: Trial, plain: Source, tmp_path: Path, name: str) -> None:
+def test_an_invalid_model_name_is_refused(winner: Trial, plain: Source, tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="model name: expected lower-case letters"):
         publish(winner, dataclasses.replace(plain, name=name), tmp_path / "models")
     assert not (tmp_path / "models").exists()
 
 
-def test_a_version_says_under_which_instruction_sets_it_was_confirmed(
+def test_a_manifest_records_the_instruction_sets_of_its_confirmation(
     winner: Trial, plain: Source, tmp_path: Path
 ) -> None:
     lost = facts.measured("iou_drop", 0.2, low=0.1, high=0.3)
     compared = dataclasses.replace(winner, levels=(LevelAccuracy("AVX2", lost),)).add([lost])
-    told = manifest(publish(compared, plain, tmp_path))["confirmed"]
-    assert told[0] == {
+    stored = manifest(publish(compared, plain, tmp_path))["confirmed"]
+    assert stored[0] == {
         "instruction_set": "AVX2",
         "emulated": True,
         "metric": "iou_drop",
@@ -142,21 +142,21 @@ def test_a_version_says_under_which_instruction_sets_it_was_confirmed(
         "high": 0.3,
         "samples": 5,
     }
-    assert [item["emulated"] for item in told[1:]] == [False] * (find_highest() is not None)
+    assert [item["emulated"] for item in stored[1:]] == [False] * (find_highest() is not None)
     assert "confirmed" not in manifest(publish(winner, plain, tmp_path))
 
 
-def test_a_version_says_what_it_loses_in_each_kind_of_scene(winner: Trial, plain: Source, tmp_path: Path) -> None:
+def test_a_manifest_records_the_loss_in_each_kind_of_scene(winner: Trial, plain: Source, tmp_path: Path) -> None:
     lost = facts.measured("iou_drop", 0.25, low=0.125, high=0.5)
     compared = dataclasses.replace(winner, kinds=(KindLoss("night", lost), KindLoss("day", lost)))
-    told = manifest(publish(compared, plain, tmp_path))["kinds"]
-    assert [item["kind"] for item in told] == ["night", "day"]
+    stored = manifest(publish(compared, plain, tmp_path))["kinds"]
+    assert [item["kind"] for item in stored] == ["night", "day"]
     numbers = {"value": 0.25, "low": 0.125, "high": 0.5, "unit": "u", "samples": 5}
-    assert told[0] == {"kind": "night", "metric": "iou_drop", **numbers}
+    assert stored[0] == {"kind": "night", "metric": "iou_drop", **numbers}
     assert "kinds" not in manifest(publish(winner, plain, tmp_path))
 
 
-def test_answers_are_stored_with_a_version_and_its_server_gives_the_same(
+def test_stored_answers_equal_the_outputs_of_the_published_version(
     winner: Trial, plain: Source, labelled: Dataset, tmp_path: Path
 ) -> None:
     subject = winner.to_subject(plain)
@@ -181,7 +181,7 @@ MAP, ROW, ONE = (1, 1, 65, 65), (1, 10), (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "said"),
+    ("kind", "shape", "expected"),
     [
         (OutputKind("scores", ""), ROW, {"meaning": "scores", "labels": []}),
         (OutputKind("regression", ""), ONE, {"meaning": "score", "unit": ""}),
@@ -202,12 +202,12 @@ MAP, ROW, ONE = (1, 1, 65, 65), (1, 10), (1, 1)
         ),  # for which the contract has no kind of scores
     ],
 )
-def test_an_answer_is_published_by_its_kind(
-    built: Build, plain: Source, tmp_path: Path, kind: OutputKind, shape: tuple[int, ...], said: dict
+def test_an_output_is_published_by_its_kind(
+    built: Build, plain: Source, tmp_path: Path, kind: OutputKind, shape: tuple[int, ...], expected: dict
 ) -> None:
     made = dataclasses.replace(built(tiny.PLAIN), outputs=(Port("answer", shape, "f32"),))
     source = dataclasses.replace(plain, meaning="tensors", answers=("answer",), kinds=(kind,))
     folder = publish(facts.trial("uncut", facts.measured("disagreement", 1), artifact=made), source, tmp_path)
     (output,) = manifest(folder)["outputs"]
-    assert said.items() <= output.items()
+    assert expected.items() <= output.items()
     assert artifact.read_manifest(folder).outputs[0].name == "answer"

@@ -9,7 +9,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.reading import PLAIN, ReadOptions, parse_freeze
 
 
-def test_inputs_are_frozen_to_booleans_and_numbers() -> None:
+def test_freeze_options_are_parsed_as_booleans_and_numbers() -> None:
     given = ["phase_train=false", "keep = 1", "rate=0.5", "on=TRUE"]
     assert parse_freeze(given) == (("phase_train", False), ("keep", 1), ("rate", 0.5), ("on", True))
 
@@ -23,13 +23,13 @@ def test_inputs_are_frozen_to_booleans_and_numbers() -> None:
         (["a=1", "a=2"], "a is given twice"),
     ],
 )
-def test_other_values_are_refused(given: list[str], reason: str) -> None:
+def test_invalid_freeze_options_are_refused(given: list[str], reason: str) -> None:
     with pytest.raises(InputError, match="--freeze: ") as refused:
         parse_freeze(given)
     assert reason in str(refused.value)
 
 
-def test_a_digest_holds_the_options_and_the_checkpoint(tmp_path: Path) -> None:
+def test_a_digest_depends_on_the_options_and_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "graph.pb"
     path.write_bytes(b"graph")
     index = tmp_path / "model.index"

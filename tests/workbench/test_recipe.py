@@ -39,7 +39,7 @@ def test_a_recipe_is_read_as_it_was_written(file: Path, plain: Source) -> None:
     assert found.steps == (Quantize(preset="mixed"),)
 
 
-def test_a_recipe_is_for_the_instruction_sets_that_it_names_or_for_all(file: Path, plain: Source) -> None:
+def test_a_recipe_applies_to_its_instruction_sets_or_to_all(file: Path, plain: Source) -> None:
     file.write_text(GOOD)
     assert read_recipe(file, plain).suits(["AVX512_CORE_VNNI"])
     file.write_text(GOOD.replace("priority = 5", 'priority = 5\ninstruction_sets = ["AVX2", "AVX512_CORE"]'))
@@ -49,14 +49,14 @@ def test_a_recipe_is_for_the_instruction_sets_that_it_names_or_for_all(file: Pat
     assert found.suits([])  # a machine that has none of them
 
 
-def test_the_guides_recipe_is_one(file: Path, plain: Source) -> None:
+def test_the_example_recipe_of_the_guide_is_valid(file: Path, plain: Source) -> None:
     guide = (Path(__file__).parents[2] / "docs/guides/workbench.md").read_text("utf-8")
     file.write_text(guide.partition("```toml\n")[2].partition("```")[0])
     found = read_recipe(file, plain)
     assert [step.kind for step in found.steps] == ["cut", "head", "preprocess", "prune", "shrink", "quantize"]
 
 
-def test_what_a_step_leaves_out_comes_from_the_source(file: Path, describe: Describe) -> None:
+def test_missing_fields_of_a_step_are_taken_from_the_source(file: Path, describe: Describe) -> None:
     file.write_text(GOOD.replace('kind = "quantize"\npreset = "mixed"', 'kind = "cut"\n[[step]]\nkind = "head"'))
     for wanted in (tiny.PLAIN, tiny.VOC):
         source = describe(wanted)
@@ -67,13 +67,13 @@ def test_what_a_step_leaves_out_comes_from_the_source(file: Path, describe: Desc
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_a_bundled_recipe_says_what_it_is_for(path: Path, plain: Source) -> None:
+def test_a_bundled_recipe_has_a_description_and_a_known_effort(path: Path, plain: Source) -> None:
     found = read_recipe(path, plain)
     assert found.about.endswith(".")
     assert found.effort in EFFORTS
 
 
-def test_no_two_bundled_recipes_are_the_same_or_of_one_priority(plain: Source) -> None:
+def test_bundled_recipes_differ_in_digest_and_priority(plain: Source) -> None:
     found = read_recipes(plain)
     assert len({item.digest for item in found}) == len(found)
     assert len({item.priority for item in found}) == len(found)
@@ -106,7 +106,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_a_wrong_recipe_names_the_file_the_place_and_the_nearest_word(file: Path, plain: Source, text: str) -> None:
+def test_an_invalid_recipe_is_reported_with_file_place_and_nearest_word(file: Path, plain: Source, text: str) -> None:
     file.write_text(text)
     with pytest.raises(InputError) as refused:
         read_recipe(file, plain)
@@ -114,18 +114,18 @@ def test_a_wrong_recipe_names_the_file_the_place_and_the_nearest_word(file: Path
         assert part in str(refused.value)
 
 
-def test_what_is_no_text_is_refused(file: Path, plain: Source) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(file: Path, plain: Source) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="isn't TOML"):
         read_recipe(file, plain)
 
 
-def test_a_missing_file_is_named(file: Path, plain: Source) -> None:
+def test_a_missing_file_is_reported(file: Path, plain: Source) -> None:
     with pytest.raises(InputError, match=r"whatever\.toml: can't be read"):
         read_recipe(file, plain)
 
 
-def test_a_folder_is_read_by_priority_whatever_its_files_are_called(tmp_path: Path, plain: Source) -> None:
+def test_recipes_of_a_folder_are_ordered_by_priority_and_name(tmp_path: Path, plain: Source) -> None:
     for file, name, priority in (("z", "best", 9), ("a", "worst", 1), ("m", "good", 5), ("b", "also-good", 5)):
         text = GOOD.replace('"mine"', f'"{name}"').replace("= 5", f"= {priority}")
         (tmp_path / f"{file}.toml").write_text(text)
@@ -133,7 +133,7 @@ def test_a_folder_is_read_by_priority_whatever_its_files_are_called(tmp_path: Pa
     assert find_recipe("good", plain, tmp_path).priority == 5
 
 
-def test_recipes_for_a_student_are_for_sources_that_have_one(plain: Source) -> None:
+def test_recipes_for_a_student_are_only_listed_for_sources_with_one(plain: Source) -> None:
     student = {"int8-student", "int8-student-safe", "float-student"}
     assert not student & {item.name for item in read_recipes(plain)}
     pair = replace(plain, student=StudentGraph(plain.path, plain.digest, (49, 49)))
@@ -144,7 +144,7 @@ def test_recipes_for_a_student_are_for_sources_that_have_one(plain: Source) -> N
     assert find_recipe("int8-student", other).digest != found["int8-student"].digest
 
 
-def test_two_recipes_of_one_name_are_refused(tmp_path: Path, plain: Source) -> None:
+def test_two_recipes_with_the_same_name_are_refused(tmp_path: Path, plain: Source) -> None:
     for file in ("a", "b"):
         (tmp_path / f"{file}.toml").write_text(GOOD)
     with pytest.raises(InputError, match=r"b\.toml: another recipe in the folder has the same name, mine"):
@@ -154,7 +154,7 @@ def test_two_recipes_of_one_name_are_refused(tmp_path: Path, plain: Source) -> N
 @pytest.mark.parametrize(
     ("name", "says"), [("int9", r"did you mean 'int8'\?"), ("zzz", "known: float, float-pruned30, ")]
 )
-def test_an_unknown_recipe_names_the_nearest(plain: Source, name: str, says: str) -> None:
+def test_an_unknown_recipe_is_reported_with_the_nearest_name(plain: Source, name: str, says: str) -> None:
     with pytest.raises(InputError, match=f"no recipe is called {name}; {says}"):
         find_recipe(name, plain)
 
@@ -169,7 +169,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_digest_changes_with_whatever_matters(change: str) -> None:
+def test_the_digest_changes_with_the_source_and_the_steps(change: str) -> None:
     assert recipe(**CHANGES[change]).digest != recipe().digest
 
 
@@ -189,29 +189,29 @@ def test_the_digest_changes_with_a_librarys_version(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "changes", [{"name": "another"}, {"about": "more"}, {"priority": 9}, {"effort": "thorough"}, {"exact": True}]
 )
-def test_the_digest_does_not_change_with_what_is_said_about_it(changes: dict[str, object]) -> None:
+def test_the_digest_does_not_depend_on_descriptive_fields(changes: dict[str, object]) -> None:
     assert recipe(**changes).digest == recipe().digest
 
 
-def test_the_digest_is_what_it_was_in_the_first_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_a_given_recipe_never_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise all stored candidates would have to be built again."""
     monkeypatch.setattr(recipes, "_version", lambda library: "1.0")
     assert recipe().digest == "92c00c82eeeb90134ab488e0fbeb4500d606851aeb6b1e261458e4723c23ee32"
 
 
-def test_the_toolchain_names_the_libraries_that_matter(plain: Source) -> None:
+def test_the_toolchain_lists_the_libraries_that_the_steps_use(plain: Source) -> None:
     assert set(find_recipe("float", plain).toolchain) == {"openvino"}
     assert set(find_recipe("int8", plain).toolchain) == {"openvino", "nncf"}
 
 
-def test_a_size_is_put_just_before_it_is_quantized_and_at_the_end_of_others(plain: Source) -> None:
+def test_resizing_adds_a_reshape_step_before_quantize_or_at_the_end(plain: Source) -> None:
     quantized, whole = (find_recipe(name, plain).resize((289, 513)) for name in ("int8", "float"))
     assert [step.kind for step in quantized.steps] == ["cut", "head", "preprocess", "reshape", "quantize"]
     assert whole.steps[-1] == Reshape(289, 513)
     assert (quantized.name, whole.name) == ("int8 513x289", "float 513x289")
 
 
-def test_a_recipe_knows_what_its_steps_do(plain: Source) -> None:
+def test_the_properties_of_a_recipe_follow_from_its_steps(plain: Source) -> None:
     whole, shrunk, uncut = (find_recipe(name, plain) for name in ("float", "int8-shrunk", "uncut-int8"))
     assert [(item.is_whole, item.is_quantized, item.has_own_size) for item in (whole, shrunk, uncut)] == [
         (False, False, False),
@@ -221,19 +221,19 @@ def test_a_recipe_knows_what_its_steps_do(plain: Source) -> None:
     assert (whole.frames, uncut.frames) == (0, 300)
 
 
-def test_its_beginnings_are_shorter_by_a_step_each() -> None:
+def test_the_beginnings_of_a_recipe_grow_by_one_step_each() -> None:
     found = replace(recipe(), steps=(CUT, HEAD, Quantize())).list_beginnings()
     assert [item.steps for item in found] == [(CUT,), (CUT, HEAD), (CUT, HEAD, Quantize())]
 
 
-def test_quantizing_a_graph_of_floats_is_refused(plain: Source, labelled, tmp_path: Path) -> None:
+def test_quantizing_a_graph_with_float_input_is_refused(plain: Source, labelled, tmp_path: Path) -> None:
     rash = recipe(steps=(Cut(plain.port, plain.node, plain.shape), Quantize()))
     with pytest.raises(InputError, match="put preprocess before it"):
         build_recipe(rash, StepContext(plain, labelled), tmp_path / "graph.xml")
 
 
 @pytest.mark.parametrize(("kind", "fits"), [("tflite", True), ("onnx", True), ("frozen", False), ("keras", False)])
-def test_own_bytes_are_looked_for_where_graphs_store_them(plain: Source, kind: str, fits: bool) -> None:
+def test_recoding_applies_only_to_formats_that_store_bytes(plain: Source, kind: str, fits: bool) -> None:
     recoded, other = find_recipe("own-int8", plain), find_recipe("int8", plain)
     source = replace(plain, format=kind)
     assert (recoded.fits(source), other.fits(source)) == (fits, True)

@@ -17,8 +17,8 @@ def file(tmp_path: Path) -> Path:
     return tiny.write(tmp_path / "tiny", tiny.BGR)
 
 
-def changed(file: Path, place: str, value: Any) -> None:
-    """Return the good description with one value changed, or removed with `...`."""
+def write_changed(file: Path, place: str, value: Any) -> None:
+    """Write the good description with one value changed, or removed with `...`."""
     table = tiny.description(tiny.BGR)
     *sections, key = place.split("/")
     part = table[sections[0]] if sections else table
@@ -36,7 +36,7 @@ def test_a_good_description_is_read(file: Path) -> None:
     assert found.fill == (127, 127, 127)
 
 
-def test_the_default_model_is_described_strictly() -> None:
+def test_the_description_of_the_default_model_is_valid() -> None:
     file = Path(__file__).parents[2] / "models/deeplab/model.toml"
     if not (file.parent / "frozen_inference_graph.pb").exists():
         pytest.skip("models/deeplab has no graph yet")
@@ -45,7 +45,7 @@ def test_the_default_model_is_described_strictly() -> None:
 
 def test_a_student_is_read_with_its_own_size_and_digest(file: Path) -> None:
     assert not source.read(file).student.digest
-    changed(file, "student", {"graph": tiny.GRAPH, "height": 49, "width": 33})
+    write_changed(file, "student", {"graph": tiny.GRAPH, "height": 49, "width": 33})
     found = source.read(file).student
     assert (found.path, found.size, found.digest) == (file.parent / tiny.GRAPH, (49, 33), digest(found.path))
 
@@ -80,15 +80,15 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("place", "value", "says"), WRONG, ids=lambda value: str(value)[:24])
-def test_a_wrong_value_is_named_with_its_file(file: Path, place: str, value: Any, says: str) -> None:
-    changed(file, place, value)
+def test_an_invalid_value_is_reported_with_its_file(file: Path, place: str, value: Any, says: str) -> None:
+    write_changed(file, place, value)
     with pytest.raises(InputError) as refused:
         source.read(file)
     assert str(refused.value).startswith(f"{file}: ")
     assert says in str(refused.value)
 
 
-def test_a_graph_that_is_not_there_is_named(file: Path) -> None:
+def test_a_missing_graph_is_reported(file: Path) -> None:
     (file.parent / tiny.GRAPH).unlink()
     with pytest.raises(InputError, match=rf"{tiny.GRAPH}: can't be read"):
         source.read(file)
@@ -104,7 +104,7 @@ def test_a_model_is_found_by_its_name(models: Path) -> None:
     assert source.find("deeplab", models) == models / "deeplab/model.toml"
 
 
-def test_a_path_is_taken_for_a_graph(models: Path) -> None:
+def test_a_path_is_not_taken_for_the_name_of_a_model(models: Path) -> None:
     assert source.find(str(models / "deeplab" / tiny.GRAPH), models) is None
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_name_suggests_the_nearest(models: Path) -> None:
         source.find("deplab", models)
 
 
-def test_a_name_like_no_other_lists_the_models(models: Path) -> None:
+def test_an_unknown_name_without_a_similar_one_lists_the_models(models: Path) -> None:
     with pytest.raises(InputError, match="known: deeplab"):
         source.find("xyz", models)
     with pytest.raises(InputError, match="known: none"):

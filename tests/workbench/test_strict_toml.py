@@ -10,12 +10,12 @@ from danmatte_workbench.strict_toml import expect_keys, read_toml
 FILE = Path("folder/model.toml")
 
 
-def test_a_table_with_every_key_is_accepted_whatever_its_order() -> None:
+def test_a_table_with_every_key_is_accepted_in_any_order() -> None:
     expect_keys({"b": 1, "a": 2}, {"a", "b"}, FILE, "the top")
 
 
 @pytest.mark.parametrize("table", [{"a": 1}, {"a": 1, "c": 3}])
-def test_what_is_optional_may_be_there_or_not(table: dict[str, int]) -> None:
+def test_an_optional_key_may_be_present_or_absent(table: dict[str, int]) -> None:
     expect_keys(table, {"a"}, FILE, "the top", optional={"c"})
 
 
@@ -29,7 +29,7 @@ def test_what_is_optional_may_be_there_or_not(table: dict[str, int]) -> None:
         ({"height": 1, "width": 2, "nte": 3}, "folder/model.toml: unknown key nte in [input]; did you mean 'note'?"),
     ],
 )
-def test_a_wrong_table_names_the_file_the_place_and_the_word(table: dict[str, int], says: str) -> None:
+def test_an_invalid_table_is_reported_with_file_place_and_key(table: dict[str, int], says: str) -> None:
     with pytest.raises(InputError) as refused:
         expect_keys(table, {"height", "width"}, FILE, "[input]", optional={"note"})
     assert str(refused.value) == says
@@ -42,13 +42,13 @@ def test_text_in_utf8_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a = \n", b"a = 1\na = 2\n", b"\xff\xfe", b"[a\n"])
-def test_what_is_no_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_toml_is_refused_with_its_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"x\.toml: isn't TOML: "):
         read_toml(path)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
         read_toml(tmp_path)

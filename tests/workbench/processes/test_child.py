@@ -8,27 +8,27 @@ import pytest
 
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.processes.child import Child, run_isolated
-from tests.workbench.answering import adding, ailing, naming, refusing
+from tests.workbench.answering import fail_at_start, make_adder, make_failing, make_variable_reader
 
 
-def test_questions_are_answered_one_after_another() -> None:
-    with Child("sums", adding, 40) as child:
+def test_a_child_answers_successive_requests_and_ends() -> None:
+    with Child("sums", make_adder, 40) as child:
         assert [child.ask(number, timeout_s=60) for number in (1, 2)] == [41, 42]
     assert multiprocessing.active_children() == []
 
 
-def test_the_environment_is_the_childs_alone() -> None:
-    with Child("names", naming, environment={"DANMATTE_TEST": "there"}) as child:
-        assert child.ask("DANMATTE_TEST", timeout_s=60) == "there"
-    with Child("names", naming) as child:
+def test_environment_variables_are_set_for_one_child_only() -> None:
+    with Child("names", make_variable_reader, environment={"DANMATTE_TEST": "set"}) as child:
+        assert child.ask("DANMATTE_TEST", timeout_s=60) == "set"
+    with Child("names", make_variable_reader) as child:
         assert child.ask("DANMATTE_TEST", timeout_s=60) is None
 
 
 @pytest.mark.parametrize("fate", ["well", "hang"])
-def test_temporary_files_go_with_the_child_also_where_it_is_killed(fate: str) -> None:
-    with Child("names", naming) as names, Child("ill", ailing) as ill:
+def test_temporary_files_are_removed_even_if_the_child_is_killed(fate: str) -> None:
+    with Child("names", make_variable_reader) as names, Child("ill", make_failing) as ill:
         place = Path(str(names.ask("TMPDIR", timeout_s=60)))
-        (place / "left").touch()
+        (place / "file").touch()
         assert place.name.startswith("workbench-")
         if fate == "hang":
             with pytest.raises(MachineError, match="timed out after"):
@@ -39,29 +39,29 @@ def test_temporary_files_go_with_the_child_also_where_it_is_killed(fate: str) ->
     assert not temporary.exists()
 
 
-def test_libraries_make_their_temporary_files_there() -> None:
+def test_libraries_use_the_childs_temporary_folder() -> None:
     place = Path(run_isolated(tempfile.gettempdir, timeout_s=60))
     assert place.name.startswith("workbench-")
     assert not place.exists()
 
 
-def test_a_refusal_comes_back_as_it_was_and_ends_nothing() -> None:
-    with Child("ill", ailing) as child:
+def test_an_input_error_is_raised_again_and_the_child_continues() -> None:
+    with Child("ill", make_failing) as child:
         with pytest.raises(InputError, match=r"x\.xml: isn't a graph"):
             child.ask("refuse", timeout_s=60)
         assert child.ask("well", timeout_s=60) == "well"
 
 
-def test_a_child_that_cannot_start_says_why_when_it_is_asked() -> None:
-    with Child("ill", refusing) as child, pytest.raises(InputError, match=r"y\.xml: isn't a graph"):
+def test_an_error_at_start_is_raised_by_the_first_request() -> None:
+    with Child("ill", fail_at_start) as child, pytest.raises(InputError, match=r"y\.xml: isn't a graph"):
         child.ask("anything", timeout_s=60)
 
 
 @pytest.mark.parametrize(
     ("fate", "says"), [("die", r"ill: its process died \(exit code 7\)"), ("hang", r"ill: timed out after 2 s")]
 )
-def test_a_child_that_dies_or_hangs_is_named(fate: str, says: str) -> None:
-    with Child("ill", ailing) as child:
+def test_a_child_that_dies_or_hangs_is_reported_and_ended(fate: str, says: str) -> None:
+    with Child("ill", make_failing) as child:
         assert child.ask("well", timeout_s=60) == "well"
         with pytest.raises(MachineError, match=says):
             child.ask(fate, timeout_s=2)

@@ -20,12 +20,12 @@ from danmatte_workbench.processes.limits import (
     receive,
 )
 from tests.workbench import crimes
-from tests.workbench.answering import adding
+from tests.workbench.answering import make_adder
 
 PATIENCE_S = 60.0
 
 
-def gone(pid: int) -> bool:
+def is_gone(pid: int) -> bool:
     """Return whether no process with that id is running; a zombie counts as not running."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -33,7 +33,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_a_child_ends_with_all_that_it_started_when_its_parent_is_killed(tmp_path: Path) -> None:
+def test_a_child_and_its_own_children_end_when_its_parent_is_killed(tmp_path: Path) -> None:
     place = tmp_path / "pids"
     parent = multiprocessing.get_context("spawn").Process(target=crimes.keep_a_child, args=(place,))
     parent.start()
@@ -41,15 +41,15 @@ def test_a_child_ends_with_all_that_it_started_when_its_parent_is_killed(tmp_pat
     while not place.exists() and time.monotonic() < until:
         time.sleep(0.05)
     pids = [int(word) for word in place.read_text().split()]
-    assert not any(gone(pid) for pid in pids)
+    assert not any(is_gone(pid) for pid in pids)
     os.kill(parent.pid or 0, signal.SIGKILL)
     parent.join()
-    while not all(gone(pid) for pid in pids) and time.monotonic() < until:
+    while not all(is_gone(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.05)
-    assert [pid for pid in pids if not gone(pid)] == []
+    assert [pid for pid in pids if not is_gone(pid)] == []
 
 
-def test_who_is_gone_has_no_family() -> None:
+def test_an_ended_process_has_no_family() -> None:
     child = multiprocessing.get_context("spawn").Process(target=crimes.pid)
     child.start()
     child.join()
@@ -57,15 +57,15 @@ def test_who_is_gone_has_no_family() -> None:
     assert list_family(os.getpid())[-1].pid == os.getpid()
 
 
-def test_a_running_process_and_what_it_started_take_memory() -> None:
+def test_the_memory_of_a_process_includes_that_of_its_children() -> None:
     own = measure_memory_gib(os.getpid())
     assert 0.01 < own < 64
-    with Child("sums", adding, 1) as child:
+    with Child("sums", make_adder, 1) as child:
         child.ask(1, timeout_s=PATIENCE_S)
         assert measure_memory_gib(os.getpid()) > own
 
 
-def test_who_is_gone_takes_no_memory() -> None:
+def test_an_ended_process_uses_no_memory() -> None:
     child = multiprocessing.get_context("spawn").Process(target=crimes.pid)
     child.start()
     child.join()
@@ -81,45 +81,45 @@ def test_who_is_gone_takes_no_memory() -> None:
         ({"time_s": 5.0, "memory_gib": 0.0}, r"^--trial-memory-gib: expected more than 0, received 0$"),
     ],
 )
-def test_a_limit_that_allows_nothing_is_named(limits: dict[str, float], says: str) -> None:
+def test_a_limit_of_zero_or_less_is_reported_by_its_flag(limits: dict[str, float], says: str) -> None:
     with pytest.raises(InputError, match=says):
         ProcessLimits(**limits)
 
 
-def test_memory_is_unlimited_unless_it_is_said() -> None:
+def test_memory_is_unlimited_by_default() -> None:
     assert ProcessLimits(5.0).memory_gib == float("inf")
 
 
-class Silence:
+class SilentPipe:
     """A pipe without data."""
 
     def poll(self, timeout: float) -> bool:
         return False
 
 
-class Myself:
+class OwnProcess:
     """This process, in the form of a child."""
 
     pid = os.getpid()
 
 
-def test_silence_ends_when_its_time_is_over() -> None:
-    with pytest.raises(MachineError, match=r"^somebody: timed out after 0 s$"):
-        receive(Silence(), Myself(), ProcessLimits(0.05), "somebody")  # type: ignore[arg-type]
+def test_receiving_times_out_without_data() -> None:
+    with pytest.raises(MachineError, match=r"^worker: timed out after 0 s$"):
+        receive(SilentPipe(), OwnProcess(), ProcessLimits(0.05), "worker")  # type: ignore[arg-type]
 
 
-def test_too_much_memory_is_named_with_its_limit() -> None:
-    with pytest.raises(MachineError, match=r"^somebody: uses \d+\.\d GiB of memory, the limit is 0\.001$"):
-        receive(Silence(), Myself(), ProcessLimits(60.0, 0.001), "somebody")  # type: ignore[arg-type]
+def test_too_much_memory_is_reported_with_its_limit() -> None:
+    with pytest.raises(MachineError, match=r"^worker: uses \d+\.\d GiB of memory, the limit is 0\.001$"):
+        receive(SilentPipe(), OwnProcess(), ProcessLimits(60.0, 0.001), "worker")  # type: ignore[arg-type]
 
 
-def test_an_answer_that_is_there_is_received_at_once() -> None:
+def test_an_available_response_is_received() -> None:
     ours, theirs = multiprocessing.Pipe()
     theirs.send({"answer": 42})
-    assert receive(ours, Myself(), ProcessLimits(60.0), "somebody") == {"answer": 42}  # type: ignore[arg-type]
+    assert receive(ours, OwnProcess(), ProcessLimits(60.0), "worker") == {"answer": 42}  # type: ignore[arg-type]
 
 
-def test_a_process_without_a_parent_has_nobody_to_end_with() -> None:
+def test_a_process_without_a_parent_starts_no_watching_thread() -> None:
     before = threading.active_count()
     end_with_parent()
     assert threading.active_count() == before
