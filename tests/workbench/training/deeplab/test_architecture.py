@@ -19,7 +19,7 @@ def test_the_decoder_takes_at_most_fifteen_percent_of_the_multiply_adds(counts: 
     assert 0 < decoder <= 0.15 * sum(counts.values())
 
 
-def test_multiply_adds_are_counted_by_hand(counts: dict[str, int]) -> None:
+def test_multiply_adds_equal_a_calculation_by_hand(counts: dict[str, int]) -> None:
     assert counts["MobilenetV2-Conv"] == 257 * 257 * 32 * 3 * 3 * 3
     assert counts["MobilenetV2-expanded_conv-depthwise"] == 257 * 257 * 32 * 3 * 3
     assert counts["logits-semantic"] == 129 * 129 * 2 * counts_of_inputs()
@@ -42,7 +42,7 @@ def test_a_size_that_strides_cannot_divide_is_refused(size: tuple[int, int]) -> 
         architecture.build(size)
 
 
-def test_weights_do_not_depend_on_the_size() -> None:
+def test_shapes_of_weights_do_not_depend_on_the_size_of_the_input() -> None:
     small, large = (architecture.build(size) for size in ((17, 17), (33, 49)))
     assert [weight.shape for weight in small.weights] == [weight.shape for weight in large.weights]
 
@@ -58,7 +58,7 @@ def name_block(index: int) -> str:
 
 
 @pytest.mark.parametrize("index", range(17))
-def test_a_block_has_its_papers_channels_and_expands_sixfold(network: keras.Model, index: int) -> None:
+def test_a_block_has_the_channels_and_expansion_of_the_paper(network: keras.Model, index: int) -> None:
     block = network.get_layer(f"{name_block(index)}-project")
     assert block.output.shape[-1] == CHANNELS[index]
     depthwise = network.get_layer(f"{name_block(index)}-depthwise")
@@ -76,7 +76,7 @@ def test_the_last_stage_is_dilated_instead_of_strided(network: keras.Model) -> N
 
 
 @pytest.mark.parametrize("size", [(33, 33), (17, 49)])
-def test_features_come_at_strides_four_eight_and_sixteen(size: tuple[int, int]) -> None:
+def test_the_encoder_outputs_features_at_strides_4_8_and_16(size: tuple[int, int]) -> None:
     skip, middle, features = architecture.encode(keras.Input((*size, 3)))
     height, width = size
     assert skip.shape == (None, (height + 3) // 4, (width + 3) // 4, 24)
@@ -84,32 +84,32 @@ def test_features_come_at_strides_four_eight_and_sixteen(size: tuple[int, int]) 
     assert features.shape == (None, (height + 15) // 16, (width + 15) // 16, 320)
 
 
-def test_the_atrous_branches_look_at_three_distances(network: keras.Model) -> None:
+def test_the_atrous_branches_have_dilations_6_12_and_18(network: keras.Model) -> None:
     rates = [network.get_layer(f"aspp{number}_depthwise").dilation_rate for number in (1, 2, 3)]
     assert rates == [(6, 6), (12, 12), (18, 18)]
     assert network.get_layer("concat_projection").input.shape[-1] == 256 + 3 * 64
 
 
-def test_every_activation_is_one_that_eight_bits_hold(network: keras.Model) -> None:
+def test_activations_of_the_encoder_are_relu6_or_linear(network: keras.Model) -> None:
     encoder = [layer for layer in network.layers if layer.name.startswith("MobilenetV2") and layer.get_weights()]
     activations = {layer.name.rpartition("-")[2]: layer.activation.__name__ for layer in encoder}
     assert activations == {"Conv": "relu6", "depthwise": "relu6", "expand": "relu6", "project": "linear"}
 
 
-def test_multiply_adds_count_convolutions_alone(network: keras.Model) -> None:
+def test_multiply_adds_are_counted_for_convolutions_only(network: keras.Model) -> None:
     counted = architecture.multiply_adds(network)
     with_kernels = {layer.name for layer in network.layers if hasattr(layer, "kernel_size")}
     assert counted.keys() == with_kernels
     assert all(count > 0 for count in counted.values())
 
 
-def test_a_larger_picture_costs_in_proportion(counts: dict[str, int], network: keras.Model) -> None:
+def test_multiply_adds_grow_with_the_area_of_the_picture(counts: dict[str, int], network: keras.Model) -> None:
     small = architecture.multiply_adds(network)
     assert counts["MobilenetV2-Conv"] / small["MobilenetV2-Conv"] == (257 / 17) ** 2
     assert counts["image_pooling"] == small["image_pooling"]  # one place, whatever the picture
 
 
-def test_the_same_weights_answer_at_every_size(network: keras.Model) -> None:
+def test_the_same_weights_can_be_used_at_every_size(network: keras.Model) -> None:
     larger = architecture.build((49, 65))
     larger.set_weights(network.get_weights())
     grey = [np.full((1, *size, 3), 0.25, np.float32) for size in ((33, 33), (49, 65))]
@@ -132,21 +132,21 @@ def test_enlarging_keeps_the_corners_and_is_linear_between(size: tuple[int, int]
     assert found == pytest.approx(2 * down - 3 * across, abs=1e-4)
 
 
-def test_enlarging_says_its_shape_and_its_size() -> None:
+def test_the_enlarging_layer_reports_its_shape_and_is_restored_from_its_config() -> None:
     layer = architecture.Enlarge((5, 7))
     assert layer.compute_output_shape((None, 2, 3, 4)) == (None, 5, 7, 4)
     again = architecture.Enlarge.from_config(layer.get_config())
     assert (again.size, again.name) == (layer.size, layer.name)
 
 
-def test_a_network_read_from_a_file_is_the_same(network: keras.Model, tmp_path: Path) -> None:
+def test_a_saved_network_has_the_same_outputs(network: keras.Model, tmp_path: Path) -> None:
     network.save(tmp_path / "network.keras")
     read = keras.saving.load_model(tmp_path / "network.keras")
     pixels = np.random.default_rng(1).uniform(-1, 1, (1, 33, 33, 3)).astype(np.float32)
     assert np.array_equal(read(pixels), network(pixels))
 
 
-def test_a_narrowed_layer_never_makes_or_breaks_a_shortcut() -> None:
+def test_narrowing_a_layer_neither_adds_nor_removes_shortcuts() -> None:
     first = {"MobilenetV2-Conv": 16}  # as many channels as the first block gives
     last = {"MobilenetV2-expanded_conv_16-project": 160}  # as many as the block before gives
     for widths in (first, last):

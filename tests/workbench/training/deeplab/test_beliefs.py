@@ -72,26 +72,28 @@ def test_pictures_are_sorted_by_kind_and_by_the_persons_size(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("name", "forgotten"), [("ccp_1", True), ("pf_1", True), ("coco_1", False)])
-def test_a_stranger_without_a_label_is_no_background(tmp_path: Path, name: str, forgotten: bool) -> None:
+def test_an_unlabelled_person_is_not_background_where_labels_are_incomplete(
+    tmp_path: Path, name: str, forgotten: bool
+) -> None:
     scene = only(people(tmp_path, {name: mask(FIGURE)}, {name: mask(FIGURE, FAR)}))
     assert (scene.weight[FAR] < FULL_WEIGHT).all() == forgotten
     assert (scene.target[FAR] > 127).all() == forgotten
     assert (scene.weight[FIGURE] == FULL_WEIGHT).all()
 
 
-def test_a_belief_that_touches_a_label_is_no_stranger(tmp_path: Path) -> None:
+def test_a_prediction_that_touches_a_label_is_not_an_unlabelled_person(tmp_path: Path) -> None:
     wide = mask(np.s_[20:100, 20:75])
     assert (only(people(tmp_path, {"ccp_1": mask(FIGURE)}, {"ccp_1": wide})).weight == FULL_WEIGHT).all()
 
 
-def test_a_teacher_counts_in_everyday_labels_as_far_as_it_agrees(tmp_path: Path) -> None:
+def test_the_teachers_share_in_everyday_labels_follows_its_agreement(tmp_path: Path) -> None:
     half = mask(np.s_[20:60, 20:60])
     scene = only(people(tmp_path, {"coco_1": mask(FIGURE)}, {"coco_1": half}))
     assert scene.target[30, 30] == 255
     assert scene.target[80, 30] == pytest.approx(255 * (1 - TEACHER_IN_LABELS / 2), abs=1)
 
 
-def test_ignored_pixels_are_what_the_teacher_believes_as_far_as_it_is_sure(tmp_path: Path) -> None:
+def test_ignored_pixels_take_the_prediction_weighted_by_its_certainty(tmp_path: Path) -> None:
     belief = mask(FIGURE)
     belief[FAR] = 128
     scene = only(people(tmp_path, {"davis_1": mask(ignored=np.s_[:, :])}, {"davis_1": belief}))
@@ -100,7 +102,7 @@ def test_ignored_pixels_are_what_the_teacher_believes_as_far_as_it_is_sure(tmp_p
     assert (scene.weight[FIGURE] == round(TRUST_IN_TEACHER * FULL_WEIGHT)).all()
 
 
-def test_only_figures_that_end_inside_are_cut_out(tmp_path: Path) -> None:
+def test_people_cut_off_at_a_side_or_beside_ignored_pixels_are_not_cut_out(tmp_path: Path) -> None:
     scenes = people(
         tmp_path,
         {

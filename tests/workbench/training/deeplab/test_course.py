@@ -81,12 +81,12 @@ def people(tmp_path: Path) -> Path:
     return tmp_path / "people"
 
 
-def test_pictures_that_judge_are_never_taught(replaced: Course, people: Path, tmp_path: Path) -> None:
+def test_validation_pictures_are_never_used_for_training(replaced: Course, people: Path, tmp_path: Path) -> None:
     course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, 1)
     assert replaced.taught == ["train/images/a.jpg", "unlabelled/images/b.jpg"]
 
 
-def test_each_stage_goes_on_from_the_one_before_and_the_mean_by_share_is_exported(
+def test_each_stage_continues_the_previous_one_and_the_weighted_mean_is_exported(
     replaced: Course, people: Path, tmp_path: Path
 ) -> None:
     graph = course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, 1)
@@ -100,7 +100,7 @@ def test_each_stage_goes_on_from_the_one_before_and_the_mean_by_share_is_exporte
     assert person - background == pytest.approx(-course.MARGIN)
 
 
-def test_a_student_is_one_stage_of_its_own_widths_that_decides_as_the_source_does(
+def test_a_student_is_trained_in_one_stage_with_its_own_widths_and_no_margin(
     replaced: Course, people: Path, tmp_path: Path
 ) -> None:
     carved = {
@@ -119,7 +119,7 @@ def test_a_student_is_one_stage_of_its_own_widths_that_decides_as_the_source_doe
     assert person == background  # a student's margin comes from the source
 
 
-def test_a_student_that_lacks_a_layer_is_refused_by_its_name(
+def test_a_student_with_a_missing_layer_is_refused_with_its_name(
     replaced: Course, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(course.initialise, "go_on_from", lambda model, weights: ["decoder-middle"])
@@ -129,7 +129,7 @@ def test_a_student_that_lacks_a_layer_is_refused_by_its_name(
 
 
 @pytest.mark.parametrize("missing", ["initial.pb", "official.tflite"])
-def test_a_missing_graph_is_named(replaced: Course, people: Path, tmp_path: Path, missing: str) -> None:
+def test_a_missing_graph_is_reported(replaced: Course, people: Path, tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).unlink()
     with pytest.raises(InputError, match=f"{missing}: no such file; expected"):
         course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, 1)
@@ -143,7 +143,7 @@ def test_the_same_seed_starts_from_the_same_weights(replaced: Course, people: Pa
 
 
 @pytest.mark.parametrize(("gpu", "library"), [(True, "torch"), (False, "tensorflow"), (None, "tensorflow")])
-def test_keras_trains_on_torch_where_that_has_a_gpu(
+def test_keras_trains_on_torch_only_if_torch_has_a_gpu(
     monkeypatch: pytest.MonkeyPatch, gpu: bool | None, library: str
 ) -> None:
     class Cuda:

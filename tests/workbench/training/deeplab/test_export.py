@@ -41,7 +41,7 @@ def test_the_graph_is_frozen(graph: Path) -> None:
     assert {weights[node.input[1]] for node in convolutions} == {"Const"}
 
 
-def test_the_graph_decides_as_the_network_does(graph: Path, network: keras.Model) -> None:
+def test_the_graph_gives_the_classes_of_the_network(graph: Path, network: keras.Model) -> None:
     run = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
     pixels = tiny.scene(1, SIDE, SIDE)[0][None]
     logits = network(pixels.astype(np.float32) / 127.5 - 1)
@@ -50,21 +50,21 @@ def test_the_graph_decides_as_the_network_does(graph: Path, network: keras.Model
 
 
 @pytest.mark.parametrize("size", [(SIDE, SIDE), (48, 20), (100, 130)])
-def test_the_answer_has_the_pictures_size(graph: Path, size: tuple[int, int]) -> None:
+def test_the_output_has_the_size_of_the_picture(graph: Path, size: tuple[int, int]) -> None:
     run = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch="SemanticPredictions:0")
     answer = run(tiny.scene(1, *size)[0][None])
     assert answer.shape == (1, *size)
     assert answer.dtype == np.int32
 
 
-def test_the_workbench_understands_the_graph(graph: Path) -> None:
+def test_the_workbench_detects_the_ports_and_normalisation_of_the_graph(graph: Path) -> None:
     found = probing.inspect(graph, (SIDE, SIDE))
     assert (found.port, found.node, found.answer) == ("0:MobilenetV2/Conv/Conv2D", "ArgMax", "SemanticPredictions:0")
     assert (found.colour, found.person) == ("RGB", 1)
     assert found.mean + found.scale == pytest.approx((127.5,) * 6, abs=0.01)
 
 
-def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path) -> None:
+def test_the_cut_graph_gives_the_same_classes(graph: Path, network: keras.Model, tmp_path: Path) -> None:
     model = conversion.cut(graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3))
     run = openvino.make_runner(openvino.save(model, tmp_path / "graph.xml").path, configure(precision="f32"))
     pixels = tiny.scene(1, SIDE, SIDE)[0][None]
@@ -72,7 +72,7 @@ def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path)
     assert (run(pixels.astype(np.float32) / 127.5 - 1).reshape(stock.shape) == stock).mean() >= 0.999
 
 
-def test_the_same_network_gives_the_same_bytes_in_a_folder_that_is_made(
+def test_exporting_twice_gives_the_same_bytes_and_creates_the_folder(
     graph: Path, network: keras.Model, tmp_path: Path
 ) -> None:
     export(network, tmp_path / "new/again.pb")
@@ -88,7 +88,7 @@ def test_every_convolution_has_its_official_name(graph: Path, network: keras.Mod
             assert names[name] == ("DepthwiseConv2dNative" if depthwise else "Conv2D")
 
 
-def test_names_are_unique_and_every_reference_is_to_one_of_them(graph: Path) -> None:
+def test_names_are_unique_and_every_reference_exists(graph: Path) -> None:
     nodes = read_graph(graph).node
     names = [node.name for node in nodes]
     assert len(set(names)) == len(names)
@@ -105,7 +105,7 @@ def test_weights_feed_their_operations_directly(graph: Path) -> None:
             assert nodes[node.input[1].split(":")[0]].op == "Const", node.name
 
 
-def test_nothing_is_in_the_graph_that_the_answer_does_not_need(graph: Path) -> None:
+def test_the_graph_contains_only_nodes_that_the_output_needs(graph: Path) -> None:
     nodes = {node.name: node for node in read_graph(graph).node}
     fed = {reference.split(":")[0] for node in nodes.values() for reference in node.input}
     (answer,) = set(nodes) - fed

@@ -34,7 +34,7 @@ def batches(start: int, seed: int = 1) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(views(Noise(), STAGE, seed, start))
 
 
-def test_every_step_has_its_batch() -> None:
+def test_every_step_has_a_normalised_batch() -> None:
     found = batches(0)
     assert len(found) == STAGE.steps
     assert {pixels.shape for pixels, _ in found} == {(2, 17, 17, 3)}
@@ -43,18 +43,18 @@ def test_every_step_has_its_batch() -> None:
 
 
 @pytest.mark.parametrize("start", [1, 4, 6])
-def test_a_run_that_goes_on_sees_what_it_would_have_seen(start: int) -> None:
+def test_a_resumed_run_sees_the_same_batches(start: int) -> None:
     for resumed, whole in zip(batches(start), batches(0)[start:], strict=True):
         for now, then in zip(resumed, whole, strict=True):
             assert np.array_equal(now, then)
 
 
-def test_steps_and_seeds_differ() -> None:
+def test_batches_differ_between_steps_and_seeds() -> None:
     found = [pixels for pixels, _ in batches(0, seed=1) + batches(0, seed=2)]
     assert not any(np.array_equal(a, b) for a, b in itertools.combinations(found, 2))
 
 
-def test_batches_are_made_ahead_on_another_thread() -> None:
+def test_batches_are_made_on_a_different_thread() -> None:
     noise = Noise()
     next(views(noise, STAGE, 1, 0))
     assert threading.get_ident() not in noise.threads
@@ -75,13 +75,13 @@ def target() -> np.ndarray:
     return target
 
 
-def test_certainty_in_the_right_place_costs_nothing(target: np.ndarray) -> None:
+def test_a_correct_and_certain_mask_has_almost_no_loss(target: np.ndarray) -> None:
     weight = np.full_like(target, FULL_WEIGHT)
     right = np.where(target > 0, 30.0, -30.0)
     assert loss(target, weight, right) < 1e-3 < loss(target, weight, 0 * right) < loss(target, weight, -right)
 
 
-def test_the_loss_is_blind_to_what_is_ignored(target: np.ndarray) -> None:
+def test_ignored_pixels_do_not_affect_the_loss(target: np.ndarray) -> None:
     weight = np.full_like(target, FULL_WEIGHT)
     weight[0, :10] = 0
     rng = np.random.default_rng(0)
@@ -90,11 +90,11 @@ def test_the_loss_is_blind_to_what_is_ignored(target: np.ndarray) -> None:
     assert loss(target, weight, other) == pytest.approx(loss(target, weight, margin), rel=1e-5)
 
 
-def test_nothing_trusted_is_no_loss(target: np.ndarray) -> None:
+def test_without_trusted_pixels_the_loss_is_zero(target: np.ndarray) -> None:
     assert loss(target, np.zeros_like(target), np.ones_like(target)) == 0
 
 
-def test_the_first_blocks_stay_as_they_are() -> None:
+def test_freezing_covers_exactly_the_first_blocks() -> None:
     network = architecture.build((17, 17))
     fit.freeze(network, 5)
     frozen = {layer.name for layer in network.layers if not layer.trainable}
@@ -102,7 +102,7 @@ def test_the_first_blocks_stay_as_they_are() -> None:
     assert not frozen & {"MobilenetV2-expanded_conv_6-expand", "MobilenetV2-expanded_conv_16-project", "decoder-skip"}
 
 
-def test_stages_are_of_sizes_that_the_network_takes() -> None:
+def test_stages_have_valid_sides_and_outlast_the_warm_up() -> None:
     assert all(stage.side % 16 == 1 and stage.steps > fit.WARM_UP for stage in fit.STAGES)
 
 
@@ -117,7 +117,7 @@ def test_the_loss_is_never_negative_and_always_finite(seed: int, sharpness: floa
     assert found >= 0
 
 
-def test_only_the_margin_between_the_classes_counts(target: np.ndarray) -> None:
+def test_the_loss_depends_only_on_the_margin_between_the_classes(target: np.ndarray) -> None:
     dice = np.random.default_rng(0)
     truth = np.stack([target, np.full_like(target, FULL_WEIGHT)], axis=-1).astype(np.float32)
     logits = dice.normal(0, 2, (*target.shape, 2)).astype(np.float32)
@@ -125,7 +125,7 @@ def test_only_the_margin_between_the_classes_counts(target: np.ndarray) -> None:
     assert float(matte_loss(truth, shifted)) == pytest.approx(float(matte_loss(truth, logits)), rel=1e-4)
 
 
-def test_the_entropy_is_that_of_a_soft_target() -> None:
+def test_the_cross_entropy_uses_soft_targets() -> None:
     """For pixels whose weight is too low for the Jaccard term, computed by hand: −t log p − (1 − t) log (1 − p)."""
     target, margin = np.full((1, 4, 4), 51.0), np.full((1, 4, 4), 0.7)  # a fifth
     probability = 1 / (1 + np.exp(-0.7))
@@ -133,7 +133,7 @@ def test_the_entropy_is_that_of_a_soft_target() -> None:
     assert loss(target, np.full_like(target, FULL_WEIGHT // 2), margin) == pytest.approx(expected, rel=1e-5)
 
 
-def test_pixels_count_by_their_weight() -> None:
+def test_pixels_count_in_proportion_to_their_weight() -> None:
     target, margin = np.zeros((1, 8, 2)), np.tile([2.0, -2.0], (1, 8, 1))
     costs = np.log1p(np.exp(margin[0, 0]))
     for first in (20, 60):
@@ -142,7 +142,7 @@ def test_pixels_count_by_their_weight() -> None:
         assert loss(target, weight, margin) == pytest.approx(float(costs @ shares), rel=1e-5)
 
 
-def test_a_small_figure_counts_as_much_as_a_large_one() -> None:
+def test_a_small_person_counts_as_much_as_a_large_one() -> None:
     """A mask that lacks half of a person has about the same loss for small and large people."""
     found = []
     for side in (16, 48):
@@ -159,7 +159,7 @@ def test_a_small_figure_counts_as_much_as_a_large_one() -> None:
     assert found[0] == pytest.approx(0.5, abs=0.05)
 
 
-def test_an_empty_picture_pays_for_what_is_painted_as_if_somebody_had_been_found() -> None:
+def test_people_painted_in_an_empty_picture_cost_the_expected_loss() -> None:
     nothing = np.zeros((1, 20, 20))
     weight = np.full_like(nothing, FULL_WEIGHT)
     painted, found = 0.5 * 400, fit.NOBODY * 400 + 10
@@ -206,11 +206,11 @@ def learn(trainer: keras.Model, steps: range) -> None:
         trainer.train_on_batch(dice.normal(size=(4, 3)).astype(np.float32), dice.normal(size=(4, 2)).astype(np.float32))
 
 
-def test_without_a_checkpoint_nothing_is_done_yet(tmp_path: Path) -> None:
+def test_without_a_checkpoint_training_starts_at_step_0(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path / "none.npz", make_trainer()).restore() == 0
 
 
-def test_a_run_that_was_restored_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
+def test_a_restored_run_continues_like_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, first, second = make_trainer(1), make_trainer(1), make_trainer(2)
     learn(whole, range(8))
     checkpoint = Checkpoint(tmp_path / "c.npz", first)
@@ -224,7 +224,7 @@ def test_a_run_that_was_restored_goes_on_as_if_it_had_not_been_stopped(tmp_path:
         assert np.allclose(one, other, atol=1e-7)
 
 
-def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_checkpoint_is_replaced_atomically(tmp_path: Path) -> None:
     trainer = make_trainer()
     checkpoint = Checkpoint(tmp_path / "c.npz", trainer)
     checkpoint.save(1)
@@ -257,13 +257,13 @@ class Stopping(Noise):
 
     def __init__(self, after: int) -> None:
         super().__init__()
-        self.left = after
-        self.asked: set[tuple[int, float, float]] = set()
+        self.remaining = after
+        self.requested: set[tuple[int, float, float]] = set()
 
     def draw(self, side: int, lean: float, whole: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        self.asked.add((side, lean, whole))
-        self.left -= 1
-        if self.left < 0:
+        self.requested.add((side, lean, whole))
+        self.remaining -= 1
+        if self.remaining < 0:
             raise KeyboardInterrupt
         return super().draw(side, lean, whole, rng)
 
@@ -276,7 +276,9 @@ def run(weights: list[np.ndarray], folder: Path, *, after: int = 10**9, stage: S
     return fit.run_stage(stage, fit.InitialWeights(weights), Stopping(after), folder, seed=1)
 
 
-def test_a_stage_that_was_stopped_ends_where_an_undisturbed_one_does(small: list[np.ndarray], tmp_path: Path) -> None:
+def test_an_interrupted_stage_ends_with_the_weights_of_an_uninterrupted_one(
+    small: list[np.ndarray], tmp_path: Path
+) -> None:
     whole = run(small, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(small, tmp_path / "stopped", after=2 * 108)
@@ -288,7 +290,7 @@ def test_a_stage_that_was_stopped_ends_where_an_undisturbed_one_does(small: list
         assert not np.allclose(one, start, atol=1e-4)
 
 
-def test_a_finished_stage_is_read_and_draws_nothing(small: list[np.ndarray], tmp_path: Path) -> None:
+def test_a_finished_stage_is_read_without_training_again(small: list[np.ndarray], tmp_path: Path) -> None:
     stage = Stage("short", side=17, batch=2, steps=4, peak=1e-2)
     first = run(small, tmp_path, stage=stage)
     again = run(small, tmp_path, after=0, stage=stage)
@@ -308,20 +310,22 @@ def test_a_stage_ends_with_the_running_mean_of_its_weights(
     assert not np.allclose(found[1.0][0], found[0.0][0], atol=1e-6)
 
 
-def test_a_stage_draws_crops_as_it_says_and_logs_its_loss(small: list[np.ndarray], tmp_path: Path) -> None:
+def test_a_stage_draws_crops_by_its_options_and_logs_its_loss(small: list[np.ndarray], tmp_path: Path) -> None:
     scenes = Stopping(10**9)
     fit.run_stage(LONG, fit.InitialWeights(small), scenes, tmp_path, seed=1)
-    assert scenes.asked == {(17, 0.3, 0.4)}
+    assert scenes.requested == {(17, 0.3, 0.4)}
     lines = [line.split("\t") for line in (tmp_path / "long.log").read_text().splitlines()]
     assert [int(step) for step, _ in lines] == [100, 112]
     assert all(float(value) > 0 for _, value in lines)
 
 
-def test_the_shares_of_weights_make_a_whole() -> None:
+def test_the_shares_of_all_stages_sum_to_one() -> None:
     assert course.INITIAL_SHARE + sum(stage.share for stage in fit.STAGES) == pytest.approx(1)
 
 
-def test_a_stage_counts_by_what_it_kept_once_it_had_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_of_a_stage_are_the_mean_of_its_settled_snapshots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fit, "KEEP", 2)
     for step in (2, 4, 6):
         np.savez(tmp_path / f"tiny-{step}.weights.npz", w0=np.full(3, float(step)), w1=np.zeros((2, 2)))
@@ -330,7 +334,7 @@ def test_a_stage_counts_by_what_it_kept_once_it_had_settled(tmp_path: Path, monk
     assert second.shape == (2, 2)
 
 
-def test_a_margin_is_taken_from_the_persons_logit() -> None:
+def test_a_margin_is_subtracted_from_the_persons_logit() -> None:
     network = architecture.build((17, 17))
     pixels = np.zeros((1, 17, 17, 3), np.float32)
     before = np.asarray(network(pixels))
@@ -356,19 +360,19 @@ def taught_loss(label: float, weight: float, margin: float, right: float) -> flo
     return float(fit.teacher_loss(truth, mine.astype(np.float32), taught.astype(np.float32)))
 
 
-def test_who_answers_as_the_teacher_does_loses_least() -> None:
+def test_the_teacher_loss_is_smallest_for_the_output_of_the_teacher() -> None:
     losses = [taught_loss(255, FULL_WEIGHT, margin, 1.5) for margin in (-2.0, 0.0, 1.5, 4.0)]
     assert min(losses) == losses[2]
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_a_teacher_that_a_trusted_label_contradicts_teaches_nothing() -> None:
+def test_a_teacher_contradicted_by_a_trusted_label_does_not_affect_the_loss() -> None:
     assert taught_loss(0, FULL_WEIGHT, -3.0, 5.0) == taught_loss(0, FULL_WEIGHT, 3.0, 5.0)
     untrusted = 0.1 * FULL_WEIGHT
     assert taught_loss(0, untrusted, -3.0, 5.0) > taught_loss(0, untrusted, 3.0, 5.0)
 
 
-def test_a_stage_with_a_teacher_follows_it_and_leaves_it_as_it_was(small: list[np.ndarray], tmp_path: Path) -> None:
+def test_a_stage_follows_its_teacher_without_changing_it(small: list[np.ndarray], tmp_path: Path) -> None:
     # Labels of the noise mean nothing; the teacher sees people everywhere, or nowhere.
     ends = []
     for margin in (-6.0, 6.0):
@@ -384,7 +388,7 @@ def test_a_stage_with_a_teacher_follows_it_and_leaves_it_as_it_was(small: list[n
 
 
 @pytest.mark.parametrize(("last", "frozen"), [(-1, ["-Conv"]), (0, ["-Conv", "conv-project"])])
-def test_a_student_may_learn_from_the_first_block_on(last: int, frozen: list[str]) -> None:
+def test_fewer_blocks_can_be_frozen_for_a_student(last: int, frozen: list[str]) -> None:
     network = architecture.build((17, 17))
     fit.freeze(network, last)
     still = {layer.name for layer in network.layers if layer.weights and not layer.trainable}

@@ -24,7 +24,9 @@ def logits(network: keras.Model) -> np.ndarray:
     return np.asarray(network(pixels))
 
 
-def test_a_graph_gives_its_weights_back(known: tuple[keras.Model, dict[str, initialise.Kernel]]) -> None:
+def test_all_weights_can_be_read_from_an_exported_graph(
+    known: tuple[keras.Model, dict[str, initialise.Kernel]],
+) -> None:
     network, weights = known
     again = architecture.build((SIDE, SIDE))
     assert initialise.go_on_from(again, weights) == []
@@ -33,7 +35,7 @@ def test_a_graph_gives_its_weights_back(known: tuple[keras.Model, dict[str, init
     )
 
 
-def test_a_layer_that_the_graph_lacks_changes_nothing_at_first(
+def test_a_new_layer_does_not_change_the_outputs_initially(
     known: tuple[keras.Model, dict[str, initialise.Kernel]],
 ) -> None:
     network, weights = known
@@ -44,7 +46,7 @@ def test_a_layer_that_the_graph_lacks_changes_nothing_at_first(
     assert np.array_equal(logits(again), logits(network))
 
 
-def test_enlarging_in_two_steps_is_enlarging_once() -> None:
+def test_enlarging_in_two_steps_equals_enlarging_once() -> None:
     features = np.random.default_rng(2).normal(size=(1, 5, 3, 4)).astype(np.float32)
     twice = architecture.Enlarge((17, 9))(architecture.Enlarge((9, 5))(features))
     assert np.allclose(twice, architecture.Enlarge((17, 9))(features), atol=1e-5)

@@ -17,7 +17,7 @@ def quantize(*values: int, shape: tuple[int, ...] | None = None) -> tuple[np.nda
     return (array if shape is None else array.reshape(shape)), 0.5, 10
 
 
-def test_values_are_scaled_about_their_zero_point() -> None:
+def test_dequantized_values_are_scaled_from_their_zero_point() -> None:
     found = dequantize(
         {
             "MobilenetV2/Conv/Conv2D;weights_quant": quantize(10, 12, 0, 255, shape=(1, 2, 2, 1)),
@@ -46,7 +46,7 @@ def test_a_layer_is_named_by_what_comes_before_its_operation(name: str, layer: s
     assert set(found) == {layer}
 
 
-def test_what_is_no_layers_kernel_or_bias_is_passed_over() -> None:
+def test_tensors_that_are_not_a_kernel_with_its_bias_are_ignored() -> None:
     found = dequantize(
         {
             "a/Conv2D": quantize(1, 2, shape=(1, 1, 1, 2)),  # an activation, whose name isn't that of a weight
@@ -62,12 +62,12 @@ def test_what_is_no_layers_kernel_or_bias_is_passed_over() -> None:
 # The official network
 
 
-def test_the_official_network_answers_in_its_classes_at_stride_sixteen(official: Official) -> None:
+def test_the_official_network_outputs_its_classes_at_stride_16(official: Official) -> None:
     model = initialise.build_official(official, (SIDE, 49))
     assert model.output.shape == (None, 3, 4, VOC_CLASSES)
 
 
-def test_a_layer_that_the_weights_lack_is_named(official: Official) -> None:
+def test_a_missing_layer_is_reported_by_name(official: Official) -> None:
     without = {name: weights for name, weights in official.items() if name != "MobilenetV2/expanded_conv_4/expand"}
     with pytest.raises(InputError, match=r"have no layer MobilenetV2/expanded_conv_4/expand; they hold \d+ others"):
         initialise.build_official(without, (SIDE, SIDE))
@@ -83,7 +83,9 @@ def started(official: Official) -> tuple[keras.Model, list[str]]:
     return model, initialise.start_from(model, official)
 
 
-def test_only_what_the_official_network_lacks_starts_afresh(started: tuple[keras.Model, list[str]]) -> None:
+def test_only_layers_that_the_official_network_lacks_start_with_new_weights(
+    started: tuple[keras.Model, list[str]],
+) -> None:
     _, fresh = started
     atrous = {f"aspp{number}_{part}" for number in (1, 2, 3) for part in ("depthwise", "pointwise")}
     decoder = {f"decoder-conv{number}_{part}" for number in (0, 1) for part in ("depthwise", "pointwise")}
@@ -99,7 +101,7 @@ def test_known_layers_hold_the_official_weights(started: tuple[keras.Model, list
         assert np.array_equal(bias, official[name].bias)
 
 
-def test_split_in_two_the_projection_is_the_function_that_it_was(
+def test_the_split_projection_computes_the_same_as_the_official_one(
     started: tuple[keras.Model, list[str]], official: Official
 ) -> None:
     """If the new branches are silenced, the head's input is that of the official head."""
@@ -117,7 +119,7 @@ def test_split_in_two_the_projection_is_the_function_that_it_was(
     assert np.allclose(head, expected, rtol=1e-3, atol=1e-3 * np.asarray(expected).max())
 
 
-def test_the_new_branches_enter_softly(started: tuple[keras.Model, list[str]], official: Official) -> None:
+def test_the_new_branches_start_with_small_weights(started: tuple[keras.Model, list[str]], official: Official) -> None:
     model, _ = started
     kernel = model.get_layer("concat_projection").get_weights()[0]
     local, atrous = kernel[:, :, :256], kernel[:, :, 256:]

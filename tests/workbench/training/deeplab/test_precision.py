@@ -14,18 +14,18 @@ def test_the_faster_format_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert precision.choose_precision(tmp_path / "new") == "float32"
 
 
-def test_a_course_goes_on_in_its_format(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_resumed_training_keeps_its_number_format(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(precision, "time_step", SECONDS.__getitem__)
     first = precision.choose_precision(tmp_path)
     monkeypatch.setattr(precision, "time_step", lambda policy: -SECONDS[policy])
     assert precision.choose_precision(tmp_path) == first
 
 
-def test_a_format_that_keras_does_not_know_is_not_taken(tmp_path: Path) -> None:
+def test_an_unknown_stored_format_is_not_used(tmp_path: Path) -> None:
     (tmp_path / precision.FILE).write_text("float12\n")
     assert precision.choose_precision(tmp_path) in precision.POLICIES
 
 
 @pytest.mark.parametrize("policy", precision.POLICIES)
-def test_a_step_takes_time_in_each_format(policy: str) -> None:
+def test_a_training_step_can_be_timed_in_each_format(policy: str) -> None:
     assert precision.time_step(policy) > 0

@@ -72,7 +72,7 @@ def read(people: Path, beliefs: Path, name: str) -> augment.Scene:
 # Kinds
 
 
-def test_pictures_are_of_a_kind_by_where_they_come_from_and_who_is_in_them(people: Path, beliefs: Path) -> None:
+def test_the_kind_of_a_picture_follows_from_its_source_and_its_people(people: Path, beliefs: Path) -> None:
     found = {kind: [path.stem for path in paths] for kind, paths in Scenes(people, beliefs).pictures.items()}
     assert found == {
         "fashion": ["ccp_1", "ccp_2"],
@@ -94,7 +94,7 @@ def test_a_folder_without_labelled_pictures_is_refused(tmp_path: Path) -> None:
         Scenes(tmp_path, tmp_path / "beliefs")
 
 
-def test_pictures_of_one_kind_alone_are_enough(tmp_path: Path) -> None:
+def test_scenes_can_be_drawn_from_a_single_kind(tmp_path: Path) -> None:
     add(tmp_path, "davis_1", make_mask())
     found = Scenes(tmp_path, tmp_path / "beliefs")
     for seed in range(20):
@@ -102,7 +102,7 @@ def test_pictures_of_one_kind_alone_are_enough(tmp_path: Path) -> None:
         assert (pixels.shape, planes.shape) == ((17, 17, 3), (17, 17, 2))
 
 
-def test_shares_of_the_kinds_make_a_whole() -> None:
+def test_the_shares_of_the_kinds_sum_to_one() -> None:
     assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
     assert all(0 <= kind.pasted <= 1 and kind.farthest < kind.nearest for kind in KINDS.values())
 
@@ -110,7 +110,7 @@ def test_shares_of_the_kinds_make_a_whole() -> None:
 # Target and weight of each pixel
 
 
-def test_labels_alone_are_certain_and_what_they_ignore_is_not_trusted(people: Path, beliefs: Path) -> None:
+def test_without_a_teacher_labels_have_full_weight_and_ignored_pixels_none(people: Path, beliefs: Path) -> None:
     found = read(people, beliefs, "other_1")
     mask = make_mask(ignored=True)
     assert np.array_equal(found.target == 255, mask == PERSON)
@@ -118,18 +118,18 @@ def test_labels_alone_are_certain_and_what_they_ignore_is_not_trusted(people: Pa
     assert found.pixels.shape == (HEIGHT, WIDTH, 3)
 
 
-def test_a_misplaced_annotators_mask_is_moved_to_the_left(people: Path, beliefs: Path) -> None:
+def test_fashion_masks_are_shifted_one_pixel_to_the_left(people: Path, beliefs: Path) -> None:
     found = read(people, beliefs, "ccp_1")
     assert np.array_equal(found.target == 255, np.roll(make_mask(), -1, axis=1) == PERSON)
 
 
 @pytest.mark.parametrize("name", ["coco_1", "davis_1", "other_1"])
-def test_other_masks_stay_where_they_are(people: Path, beliefs: Path, name: str) -> None:
+def test_other_masks_are_not_shifted(people: Path, beliefs: Path, name: str) -> None:
     mask = make_mask(ignored=name == "other_1")
     assert np.array_equal(read(people, beliefs, name).target == 255, mask == PERSON)
 
 
-def test_the_teacher_has_a_share_in_everyday_labels_as_far_as_it_agrees(people: Path, beliefs: Path) -> None:
+def test_the_teachers_share_in_everyday_labels_follows_its_iou(people: Path, beliefs: Path) -> None:
     belief = np.full((HEIGHT, WIDTH), 200)
     for name in ("coco_1", "davis_1"):
         write_grey(beliefs / f"{name}.png", belief)
@@ -141,15 +141,14 @@ def test_the_teacher_has_a_share_in_everyday_labels_as_far_as_it_agrees(people: 
     assert (everyday.weight == FULL_WEIGHT).all()
 
 
-def test_a_teacher_who_is_nowhere_certain_has_no_share(people: Path, beliefs: Path) -> None:
-    unsure = np.full((HEIGHT, WIDTH), 127.5)
-    write_grey(beliefs / "coco_1.png", np.round(unsure))
-    certainty = abs(np.round(127.5) / 127.5 - 1)
-    assert certainty < 0.01
-    assert read(people, beliefs, "coco_1").weight.min() == FULL_WEIGHT
+def test_a_teacher_that_finds_no_person_has_no_share_in_labels(people: Path, beliefs: Path) -> None:
+    write_grey(beliefs / "coco_1.png", np.full((HEIGHT, WIDTH), 127))  # just below the probability of a person
+    found = read(people, beliefs, "coco_1")
+    assert np.array_equal(found.target, np.where(make_mask() == PERSON, 255, 0))
+    assert (found.weight == FULL_WEIGHT).all()
 
 
-def test_the_teacher_fills_in_what_labels_ignore_as_far_as_it_is_certain(people: Path, beliefs: Path) -> None:
+def test_ignored_pixels_take_the_prediction_weighted_by_its_certainty(people: Path, beliefs: Path) -> None:
     belief = np.zeros((HEIGHT, WIDTH), np.uint8)
     belief[:, 20], belief[:, 21] = 255, 160
     write_grey(beliefs / "other_1.png", belief)
@@ -160,7 +159,7 @@ def test_the_teacher_fills_in_what_labels_ignore_as_far_as_it_is_certain(people:
     assert (found.target[8, 12], found.weight[8, 12]) == (255, FULL_WEIGHT)
 
 
-def test_unlabelled_pictures_are_what_the_teacher_believes(people: Path, beliefs: Path) -> None:
+def test_unlabelled_pictures_take_the_prediction_of_the_teacher(people: Path, beliefs: Path) -> None:
     belief = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
     write_grey(beliefs / "free_1.png", belief)
     found = read(people, beliefs, "free_1")
@@ -170,13 +169,13 @@ def test_unlabelled_pictures_are_what_the_teacher_believes(people: Path, beliefs
     assert found.weight[0, middle] == 0
 
 
-def test_nothing_is_known_of_a_picture_that_nobody_has_looked_at(people: Path, beliefs: Path) -> None:
+def test_an_unlabelled_picture_without_a_prediction_has_no_weight(people: Path, beliefs: Path) -> None:
     found = read(people, beliefs, "free_1")
     assert not found.target.any()
     assert not found.weight.any()
 
 
-def test_a_picture_is_read_once(people: Path, beliefs: Path) -> None:
+def test_a_picture_is_read_only_once(people: Path, beliefs: Path) -> None:
     found = Scenes(people, beliefs)
     picture = found.pictures["video"][0]
     assert found.read(picture) is found.read(picture)
@@ -212,12 +211,12 @@ def test_each_kind_is_drawn_as_often_as_its_share(people: Path, beliefs: Path, m
         first.clear()
         found.draw(17, 0.0, False, rng)
         drawn[kinds[first[0]]] += 1  # read after the paste
-    there = sum(KINDS[kind].share for kind in found.pictures)
+    total = sum(KINDS[kind].share for kind in found.pictures)
     for kind in found.pictures:
-        assert drawn[kind] / 1500 == pytest.approx(KINDS[kind].share / there, abs=0.04)
+        assert drawn[kind] / 1500 == pytest.approx(KINDS[kind].share / total, abs=0.04)
 
 
-def test_people_are_put_before_empty_rooms_most_often(people: Path, beliefs: Path) -> None:
+def test_people_are_pasted_as_often_as_the_kind_specifies(people: Path, beliefs: Path) -> None:
     found = Scenes(people, beliefs)
     kinds = {path: kind for kind, paths in found.pictures.items() for path in paths}
     read, seen = found.read, []
@@ -240,7 +239,7 @@ def test_people_are_put_before_empty_rooms_most_often(people: Path, beliefs: Pat
 
 
 @pytest.mark.parametrize("whole", [0.0, 0.4])
-def test_full_frames_are_seen_from_near_the_serving_size(
+def test_views_of_whole_frames_have_zooms_near_the_serving_size(
     people: Path, beliefs: Path, monkeypatch: pytest.MonkeyPatch, whole: float
 ) -> None:
     views: list[View] = []

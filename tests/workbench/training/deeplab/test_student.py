@@ -11,7 +11,7 @@ from danmatte_workbench.training.deeplab.student import FIRST, LAST, carve, find
 from tests.workbench.training.deeplab.conftest import SIDE
 
 ORDER = ("MobilenetV2-expanded_conv_1-expand", "MobilenetV2-expanded_conv_1-depthwise")
-GONE = 16  # channels of the first inner space
+REMOVED = 16  # channels of the first inner space
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +34,18 @@ def narrow(known: dict[str, Kernel]) -> dict[str, Kernel]:
     kept = dict(known)
     for name in ORDER:
         axis = 2 if name.endswith("depthwise") else 3
-        kept[name] = Kernel(np.take(known[name].kernel, range(96 - GONE), axis), known[name].bias[:-GONE])
+        kept[name] = Kernel(np.take(known[name].kernel, range(96 - REMOVED), axis), known[name].bias[:-REMOVED])
     project = "MobilenetV2-expanded_conv_1-project"
-    kept[project] = Kernel(known[project].kernel[:, :, :-GONE], known[project].bias)
+    kept[project] = Kernel(known[project].kernel[:, :, :-REMOVED], known[project].bias)
     return kept
 
 
-def test_a_network_of_the_carved_widths_takes_the_pruned_kernels(
+def test_a_student_with_pruned_kernels_computes_the_same_as_the_pruned_network(
     network: keras.Model, known: dict[str, Kernel]
 ) -> None:
     carved = carve(known, convert(known), convert(narrow(known)))
     widths = {name: kernel.shape[-1] for name, (kernel, _) in carved.items() if not name.endswith("depthwise")}
-    assert widths[ORDER[0]] == 96 - GONE
+    assert widths[ORDER[0]] == 96 - REMOVED
     student = architecture.build((SIDE, SIDE), widths)
     assert initialise.go_on_from(student, carved) == []
     # The whole network with the missing channels silenced computes the same.
@@ -53,21 +53,21 @@ def test_a_network_of_the_carved_widths_takes_the_pruned_kernels(
     silenced.set_weights(network.get_weights())
     layer = silenced.get_layer("MobilenetV2-expanded_conv_1-project")
     kernel, bias = layer.get_weights()
-    kernel[:, :, -GONE:] = 0
+    kernel[:, :, -REMOVED:] = 0
     layer.set_weights([kernel, bias])
     pixels = np.random.default_rng(1).uniform(-1, 1, (1, SIDE, SIDE, 3)).astype(np.float32)
     mine, whole = (model(pixels).numpy() for model in (student, silenced))
     assert np.allclose(mine[..., 1] - mine[..., 0], whole[..., 1] - whole[..., 0], atol=1e-4)
 
 
-def test_two_logits_differ_by_the_one(known: dict[str, Kernel]) -> None:
+def test_a_split_decision_has_the_margin_of_the_single_logit(known: dict[str, Kernel]) -> None:
     one = convert(known)[-1]
     two = split_decision(one)
     assert np.allclose(two.kernel[..., 1:] - two.kernel[..., :1], one.kernel)
     assert np.allclose(two.bias[1] - two.bias[0], one.bias)
 
 
-def test_kernels_of_another_graph_are_refused(known: dict[str, Kernel]) -> None:
+def test_kernels_of_a_different_graph_are_refused(known: dict[str, Kernel]) -> None:
     whole = convert(known)
     with pytest.raises(InputError, match="expected the same convolutions"):
         carve(known, whole, whole[:-1])
@@ -78,12 +78,12 @@ def test_kernels_of_another_graph_are_refused(known: dict[str, Kernel]) -> None:
         carve(known, doubled, doubled)
 
 
-def test_channels_that_left_the_first_kernel_leave_the_student_as_well(known: dict[str, Kernel]) -> None:
+def test_channels_pruned_from_the_first_kernel_are_removed_from_the_student(known: dict[str, Kernel]) -> None:
     whole = convert(known)
-    left = [1, 4, 30]
-    pruned = [Kernel(whole[0].kernel[..., left], whole[0].bias[left]), *whole[1:]]
+    kept = [1, 4, 30]
+    pruned = [Kernel(whole[0].kernel[..., kept], whole[0].bias[kept]), *whole[1:]]
     first = carve(known, whole, pruned)[FIRST]
-    assert np.array_equal(first.kernel, known[FIRST].kernel[..., left])
-    assert np.array_equal(first.bias, known[FIRST].bias[left])
+    assert np.array_equal(first.kernel, known[FIRST].kernel[..., kept])
+    assert np.array_equal(first.bias, known[FIRST].bias[kept])
     with pytest.raises(InputError, match="first kernel of the pruned graph isn't a part"):
         carve(known, whole, [Kernel(pruned[0].kernel + 1, pruned[0].bias), *whole[1:]])

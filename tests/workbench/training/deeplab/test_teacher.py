@@ -15,7 +15,7 @@ from tests.workbench.training.deeplab.conftest import Official
 
 
 @pytest.fixture(scope="module")
-def asked(official: Official) -> Teacher:
+def two_sizes(official: Official) -> Teacher:
     """Return a teacher with two small sizes, which is fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(33, "letterbox"), Look(49, "letterbox")))
@@ -23,16 +23,16 @@ def asked(official: Official) -> Teacher:
 
 
 @pytest.mark.parametrize("size", [(33, 33), (40, 60), (61, 20)])
-def test_every_pixel_has_a_probability(asked: Teacher, size: tuple[int, int]) -> None:
-    belief = asked.believe(tiny.scene(1, *size)[0])
+def test_every_pixel_has_a_probability(two_sizes: Teacher, size: tuple[int, int]) -> None:
+    belief = two_sizes.believe(tiny.scene(1, *size)[0])
     assert (belief.shape, belief.dtype) == (size, np.float32)
     assert 0 <= belief.min() < belief.max() <= 1
 
 
-def test_a_mirrored_picture_has_the_mirrored_belief(asked: Teacher) -> None:
+def test_a_mirrored_picture_has_the_mirrored_prediction(two_sizes: Teacher) -> None:
     pixels = tiny.scene(2, 48, 48)[0]
-    belief = asked.believe(pixels)
-    mirrored = asked.believe(np.ascontiguousarray(pixels[:, ::-1]))
+    belief = two_sizes.believe(pixels)
+    mirrored = two_sizes.believe(np.ascontiguousarray(pixels[:, ::-1]))
     assert np.allclose(mirrored[:, ::-1], belief, atol=0.004)
 
 
@@ -56,7 +56,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Teacher:
 
 
 @pytest.mark.parametrize("size", [(40, 40), (30, 90), (90, 30), (200, 150), (20, 21)])
-def test_the_belief_lies_where_the_person_is_whatever_the_pictures_shape(plain: Teacher, size: tuple[int, int]) -> None:
+def test_the_prediction_covers_the_person_at_every_aspect_ratio(plain: Teacher, size: tuple[int, int]) -> None:
     height, width = size
     pixels = np.zeros((*size, 3), np.uint8)
     box = np.s_[height // 4 : height // 2, width // 2 : width - width // 8]
@@ -70,7 +70,7 @@ def test_the_belief_lies_where_the_person_is_whatever_the_pictures_shape(plain: 
     assert belief[0, 0] < 5
 
 
-def test_certainty_is_the_mean_over_both_sizes(official: Official, asked: Teacher) -> None:
+def test_the_prediction_is_the_mean_over_both_sizes(official: Official, two_sizes: Teacher) -> None:
     pixels = tiny.scene(3, 33, 33)[0]
     beliefs = []
     for side in (33, 49):
@@ -78,7 +78,7 @@ def test_certainty_is_the_mean_over_both_sizes(official: Official, asked: Teache
             patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(side, "letterbox"),))
             beliefs.append(Teacher.from_official(official).believe(pixels))
     small, large = beliefs
-    assert np.allclose(asked.believe(pixels), (small + large) / 2, atol=1e-5)
+    assert np.allclose(two_sizes.believe(pixels), (small + large) / 2, atol=1e-5)
     assert (small != large).any()
 
 
@@ -95,11 +95,11 @@ class Certain(Teacher):
 
     def __init__(self, *, knows_all: bool = True) -> None:
         super().__init__({}, knows_all=knows_all)
-        self.asked: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def believe(self, pixels: np.ndarray) -> np.ndarray:
-        self.asked.append(pixels.shape)
-        return np.full(pixels.shape[:2], len(self.asked) / 255, np.float32)
+        self.shapes.append(pixels.shape)
+        return np.full(pixels.shape[:2], len(self.shapes) / 255, np.float32)
 
 
 @pytest.fixture
@@ -107,37 +107,37 @@ def certain() -> Certain:
     return Certain()
 
 
-def test_every_picture_is_asked_for_once_and_kept(tmp_path: Path, certain: Certain) -> None:
+def test_every_picture_is_predicted_once_and_stored(tmp_path: Path, certain: Certain) -> None:
     pictures = write(tmp_path / "pictures", 3)
     teach([certain], pictures, tmp_path / "beliefs")
-    assert certain.asked == [(20, 24, 3)] * 3
+    assert certain.shapes == [(20, 24, 3)] * 3
     kept = sorted(path.name for path in (tmp_path / "beliefs").iterdir())
     assert kept == ["p0.png", "p1.png", "p2.png"]
     values = [int(cv2.imread(str(tmp_path / "beliefs" / name), cv2.IMREAD_GRAYSCALE)[0, 0]) for name in kept]
     assert values == [1, 2, 3]
 
 
-def test_a_course_that_goes_on_asks_only_for_what_is_missing(tmp_path: Path, certain: Certain) -> None:
+def test_a_resumed_run_predicts_only_missing_pictures(tmp_path: Path, certain: Certain) -> None:
     pictures = write(tmp_path / "pictures", 3)
     teach([certain], pictures[:2], tmp_path / "beliefs")
     before = {path: path.read_bytes() for path in (tmp_path / "beliefs").iterdir()}
     (tmp_path / "beliefs/p1.part.png").write_bytes(b"half")  # left by a killed run
     teach([certain], pictures, tmp_path / "beliefs")
-    assert len(certain.asked) == 3
+    assert len(certain.shapes) == 3
     assert all(path.read_bytes() == content for path, content in before.items())
     teach([certain], pictures, tmp_path / "beliefs")
-    assert len(certain.asked) == 3
+    assert len(certain.shapes) == 3
 
 
 @pytest.mark.parametrize(
     ("name", "mean"), [("train/images/coco_1", 1), ("train/images/pf_1", 6), ("unlabelled/images/ccp_1", 6)]
 )
-def test_where_labels_say_little_the_mean_of_both_teachers_is_kept(tmp_path: Path, name: str, mean: int) -> None:
+def test_the_mean_of_both_teachers_is_stored_where_labels_are_incomplete(tmp_path: Path, name: str, mean: int) -> None:
     picture = tmp_path / f"{name}.jpg"
     picture.parent.mkdir(parents=True)
     cv2.imwrite(str(picture), tiny.scene(1, 20, 24)[0])
     official, source = Certain(), Certain(knows_all=False)
-    source.asked = [()] * 10
+    source.shapes = [()] * 10
     teach([official, source], [picture], tmp_path / "beliefs")
     (kept,) = (tmp_path / "beliefs").iterdir()
     assert cv2.imread(str(kept), cv2.IMREAD_GRAYSCALE)[0, 0] == mean

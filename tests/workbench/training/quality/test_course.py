@@ -26,7 +26,7 @@ from danmatte_workbench.training.quality.samples import (
 COUNT = 2 * GROUP
 
 
-def test_samples_are_groups_of_a_picture_that_gets_worse(people: Path, tmp_path: Path) -> None:
+def test_samples_are_groups_of_one_picture_with_growing_damage(people: Path, tmp_path: Path) -> None:
     made = make_samples(list_pictures(people, "train"), COUNT, tmp_path, seed=1)
     assert made.counts.shape == (COUNT, statistics.build().output.shape[1])
     for group in made.decibels.reshape(-1, GROUP):
@@ -34,7 +34,7 @@ def test_samples_are_groups_of_a_picture_that_gets_worse(people: Path, tmp_path:
         assert group[0] == group.max()
 
 
-def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path) -> None:
+def test_stored_samples_are_reused(people: Path, tmp_path: Path) -> None:
     pictures = list_pictures(people, "train")
     first = make_samples(pictures, COUNT, tmp_path, seed=1)
     again = make_samples([], COUNT, tmp_path, seed=1)  # nothing to draw from
@@ -47,7 +47,7 @@ def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path)
     )
 
 
-def test_many_crops_are_where_there_is_most_detail(tmp_path: Path) -> None:
+def test_many_crops_are_taken_where_there_is_most_detail(tmp_path: Path) -> None:
     picture = np.full((600, 800, 3), 90, np.uint8)
     picture[:, :400:40] = 200  # bars with large gaps
     picture[:300, 500:] = np.random.default_rng(1).integers(0, 256, (300, 300, 3))
@@ -57,7 +57,7 @@ def test_many_crops_are_where_there_is_most_detail(tmp_path: Path) -> None:
     assert 0.2 < np.mean(np.array(details) > 2) < 0.9  # a tenth of all places has this much
 
 
-def test_scores_are_decibels_between_two_ends() -> None:
+def test_scores_map_a_range_of_decibels_to_0_to_100() -> None:
     ends = samples.WORST_DB, samples.BEST_DB
     assert to_scores(np.array([0.0, *ends, samples.SAME_DB], np.float32)).tolist() == [0, 0, 100, 100]
 
@@ -70,20 +70,20 @@ def test_frames_of_videos_are_held_out(tmp_path: Path) -> None:
     assert [path.stem for path in list_pictures(tmp_path, "val")] == ["c", "davis_a"]
 
 
-def test_pictures_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_pictures_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected val/images/\*\.jpg, found none"):
         list_pictures(tmp_path, "val")
 
 
 @pytest.mark.parametrize("size", [(192, 192), (97, 130), (180, 320)])
-def test_pictures_of_any_size_are_counted(size: tuple[int, int], scene: Picture) -> None:
+def test_counts_can_be_computed_for_pictures_of_any_size(size: tuple[int, int], scene: Picture) -> None:
     picture = np.tile(scene, (1, 2, 1))[: size[0], : size[1]]
     counts = architecture.count(picture[None])
     assert counts.shape == (1, statistics.build().output.shape[1])
     assert np.isfinite(counts).all()
 
 
-def test_counts_are_those_of_the_network_that_is_exported(scene: Picture) -> None:
+def test_counts_equal_those_of_the_exported_network(scene: Picture) -> None:
     pictures = np.stack([scene, scene[::-1]])
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(architecture.count, [pictures] * 4))
@@ -91,12 +91,12 @@ def test_counts_are_those_of_the_network_that_is_exported(scene: Picture) -> Non
     assert all(np.allclose(each, expected, atol=1e-3) for each in found)
 
 
-def test_counts_tell_a_blurred_picture_and_not_a_mirrored_one(scene: Picture) -> None:
+def test_counts_change_with_blur_and_hardly_with_mirroring(scene: Picture) -> None:
     same, mirrored, blurred = architecture.count(np.stack([scene, scene[:, ::-1], blur(scene, 2.0)]))
     assert np.abs(mirrored - same).mean() < 0.1 * np.abs(blurred - same).mean()
 
 
-def test_a_judge_learns_an_order_and_is_the_same_for_a_seed() -> None:
+def test_a_judge_learns_to_rank_and_is_reproducible_by_seed() -> None:
     rng = np.random.default_rng(1)
     decibels = rng.uniform(samples.WORST_DB, samples.BEST_DB, 40 * GROUP).astype(np.float32)
     counts = np.stack([decibels, rng.normal(0, 1, decibels.size)], axis=1).astype(np.float32)
@@ -110,14 +110,14 @@ def test_a_judge_learns_an_order_and_is_the_same_for_a_seed() -> None:
     assert np.allclose(*(np.asarray(judge(counts)) for judge in judges))
 
 
-def test_pairs_of_a_group_in_the_wrong_order_cost_most() -> None:
+def test_pairs_in_the_wrong_order_cost_more_than_an_offset() -> None:
     truth = np.array([[80.0, 60.0, 40.0, 20.0]], np.float32)
     right, swapped = (float(fit.measure_loss(truth, truth[:, order])) for order in ([0, 1, 2, 3], [1, 0, 2, 3]))
     assert right == 0
     assert swapped > float(fit.measure_loss(truth, truth - 10.0))
 
 
-def test_the_whole_course_leaves_a_graph_that_answers_as_the_network_and_its_figures(
+def test_training_writes_figures_and_a_graph_with_the_output_of_the_network(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Picture
 ) -> None:
     import tensorflow as tf

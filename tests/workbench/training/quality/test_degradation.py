@@ -9,7 +9,7 @@ from danmatte_workbench.training.quality.likeness import compute_likeness
 
 
 @pytest.mark.parametrize("kind", DEGRADATIONS)
-def test_the_stronger_the_damage_the_less_the_likeness(kind: str, scene: Picture) -> None:
+def test_likeness_falls_with_the_strength_of_damage(kind: str, scene: Picture) -> None:
     def damage(strength: float) -> float:
         return compute_likeness(scene, DEGRADATIONS[kind](scene, strength, np.random.default_rng(1)))
 
@@ -19,7 +19,7 @@ def test_the_stronger_the_damage_the_less_the_likeness(kind: str, scene: Picture
     assert likenesses[-1] < 0.95
 
 
-def test_every_kind_has_its_share() -> None:
+def test_every_kind_of_damage_has_a_share() -> None:
     assert SHARES.keys() == DEGRADATIONS.keys()
     assert sum(SHARES.values()) == pytest.approx(1)
 
@@ -31,7 +31,7 @@ def test_shrinking_is_never_trained_on(scene: Picture) -> None:
     assert less[0] > 0.999
 
 
-def test_a_picture_comes_first_and_then_worse_and_worse(scene: Picture) -> None:
+def test_a_degraded_series_starts_with_the_picture_and_gets_worse(scene: Picture) -> None:
     for seed in range(6):
         likenesses = [compute_likeness(scene, worse) for worse in degrade(scene, 3, np.random.default_rng(seed))]
         assert len(likenesses) == 4
@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_damage(scene: Picture) -> None:
 
 
 @pytest.mark.parametrize(("codec", "options"), [("libx264", {"crf": "20"}), ("mpeg2video", {"q": "4"})])
-def test_a_codec_gives_back_every_picture_in_its_order(codec: str, options: dict[str, str], scene: Picture) -> None:
+def test_a_codec_returns_every_picture_in_order(codec: str, options: dict[str, str], scene: Picture) -> None:
     given = [np.roll(scene, 2 * at, axis=1) for at in range(5)]
     received = encode(given, codec, options)
     assert len(received) == 5

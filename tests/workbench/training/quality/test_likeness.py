@@ -10,7 +10,7 @@ from danmatte_workbench.training.quality.likeness import SMALLEST_SIDE, compute_
 
 @pytest.mark.parametrize("kind", ["jpeg", "blur", "noise", "bands"])
 @pytest.mark.parametrize("strength", [0.2, 0.8])
-def test_it_is_what_tensorflow_computes(kind: str, strength: float, scene: Picture) -> None:
+def test_likeness_equals_tensorflows_multiscale_ssim(kind: str, strength: float, scene: Picture) -> None:
     import tensorflow as tf
 
     worse = DEGRADATIONS[kind](scene, strength, np.random.default_rng(1))
@@ -19,11 +19,11 @@ def test_it_is_what_tensorflow_computes(kind: str, strength: float, scene: Pictu
     assert compute_likeness(scene, worse) == pytest.approx(expected, abs=2e-3)
 
 
-def test_a_picture_is_like_itself(scene: Picture) -> None:
+def test_a_picture_has_likeness_1_with_itself(scene: Picture) -> None:
     assert compute_likeness(scene, scene) == pytest.approx(1, abs=1e-6)
 
 
-def test_what_is_too_small_for_five_scales_is_refused(scene: Picture) -> None:
+def test_a_picture_too_small_for_five_scales_is_refused(scene: Picture) -> None:
     compute_likeness(scene[:SMALLEST_SIDE], scene[:SMALLEST_SIDE])
     with pytest.raises(ValueError, match="at least 176 pixels"):
         compute_likeness(scene[: SMALLEST_SIDE - 1], scene[: SMALLEST_SIDE - 1])

@@ -27,13 +27,13 @@ def list_values(plane: Plane) -> np.ndarray:
     return np.asarray(values.reshape(height, width, 2, 2).transpose(0, 2, 1, 3).reshape(2 * height, 2 * width))
 
 
-def test_its_pixels_are_the_pictures(scene: Picture) -> None:
+def test_a_split_plane_has_the_pixels_of_a_plain_one(scene: Picture) -> None:
     both = [list_values(plane) for plane in split_and_plain(scene)]
     np.testing.assert_allclose(*both, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (2, 1), (1, 3), (3, 1), (2, 2), (3, 5), (6, 6), (7, 7)])
-def test_a_filter_finds_the_same_at_every_pixel(shape: tuple[int, int], scene: Picture) -> None:
+def test_filtering_a_split_plane_gives_the_result_of_a_plain_one(shape: tuple[int, int], scene: Picture) -> None:
     kernel = stack([cv2.resize(KERNEL, shape[::-1])])
     folded, plain = (list_values(plane.filter(kernel, "found")) for plane in split_and_plain(scene))
     assert all(0 <= more - less <= 1 for more, less in zip(plain.shape, folded.shape, strict=True))
@@ -41,7 +41,7 @@ def test_a_filter_finds_the_same_at_every_pixel(shape: tuple[int, int], scene: P
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (1, 8), (8, 1), (2, 2)])
-def test_samples_are_those_of_every_second_pixel(stride: tuple[int, int], scene: Picture) -> None:
+def test_sampling_a_split_plane_gives_every_second_pixel(stride: tuple[int, int], scene: Picture) -> None:
     kernels = stack([KERNEL, KERNEL[::-1]])
     folded, plain = split_and_plain(scene)
     found = ops.convert_to_numpy(folded.sample(kernels, "found", stride=stride))[0]
@@ -50,7 +50,7 @@ def test_samples_are_those_of_every_second_pixel(stride: tuple[int, int], scene:
     np.testing.assert_allclose(found, wanted[: found.shape[0], : found.shape[1]], atol=1e-3)
 
 
-def test_halves_are_the_means_of_four_pixels(scene: Picture) -> None:
+def test_halving_averages_four_pixels(scene: Picture) -> None:
     folded, plain = (list_values(plane.halve("half")) for plane in split_and_plain(scene))
     grey = list_values(split_and_plain(scene)[1])
     np.testing.assert_allclose(folded, cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), atol=1e-3)
