@@ -1,6 +1,6 @@
-"""The Python that the papers show runs as it stands, in a folder with a frame and a film, beside a server if need be.
+"""Python snippets in the documentation run unchanged, in a folder with a frame and a video, with a server if needed.
 
-What a snippet may use without saying where it comes from: `jpeg` and `pts`, `show`, `pixels` and `frames`.
+Snippets may use these names without defining them: `jpeg`, `pts`, `show`, `pixels` and `frames`.
 """
 
 import ast
@@ -30,7 +30,7 @@ ADDRESS = "http://127.0.0.1:8080"
 
 
 def list_snippets() -> Iterator[tuple[str, str]]:
-    """Every block of Python, with the place where it stands."""
+    """Yield the place and the code of every block of Python."""
     for paper in PAPERS:
         text = paper.read_text("utf-8")
         for found in FENCE.finditer(text):
@@ -43,7 +43,7 @@ SNIPPETS = dict(list_snippets())
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where snippets run: a frame, and a film of a second."""
+    """Return the folder in which snippets run, with a frame and a short video."""
     place = tmp_path_factory.mktemp("snippets")
     shutil.copyfile(SAMPLE, place / "frame.jpg")
     write(place / "film.mp4", walking(12))
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of `danmatte serve` on a free port."""
+    """Yield the address of `danmatte serve` on a free port."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "service", ROOT / "workbench")))}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
@@ -63,14 +63,14 @@ def server() -> Iterator[str]:
 
 
 class Shown(list[Any]):
-    """What a snippet showed; a live snippet is over when it has shown its one frame."""
+    """A list of what a snippet has shown."""
 
     def __call__(self, *things: object) -> None:
         self.append(things)
 
 
 def run_snippet(code: str, names: dict[str, Any]) -> dict[str, Any]:
-    """The names after the snippet; it may await at its top level, as in a notebook."""
+    """Run a snippet, which may await at its top level, as in a notebook; return its names."""
     compiled = compile(code, "<snippet>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if compiled.co_flags & inspect.CO_COROUTINE:
 
@@ -84,7 +84,7 @@ def run_snippet(code: str, names: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("place", SNIPPETS)
-def test_a_snippet_runs_as_it_stands(
+def test_each_python_snippet_of_the_documentation_runs(
     place: str, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, shown = SNIPPETS[place], Shown()
@@ -102,7 +102,7 @@ def test_a_snippet_runs_as_it_stands(
 
 
 def offer_and_end(live: danmatte.client.Live, picture: bytes, pts: float, *others: object) -> None:
-    """An offer after which no more will come, so that the snippet's loop over answers ends."""
+    """Offer a picture as the last one, so that the snippet's loop over answers ends."""
     _offer(live, picture, pts, *others)
     live.end()
 
@@ -110,5 +110,5 @@ def offer_and_end(live: danmatte.client.Live, picture: bytes, pts: float, *other
 _offer = danmatte.client.Live.offer
 
 
-def test_the_readme_shows_python() -> None:
+def test_the_readme_has_a_python_snippet() -> None:
     assert any(place.startswith("README.md") for place in SNIPPETS)

@@ -1,4 +1,4 @@
-"""The wheel brings what it needs to work anywhere, and nothing that collides with others."""
+"""The wheel contains everything that it needs, and no package besides its own two."""
 
 import os
 import subprocess
@@ -13,17 +13,17 @@ ROOT = Path(__file__).parents[1]
 HATCH = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
 
 
-def test_everything_that_is_bundled_exists() -> None:
+def test_every_bundled_file_exists() -> None:
     assert [source for source in HATCH["force-include"] if not (ROOT / source).exists()] == []
     assert {target.split("/")[1] for target in HATCH["force-include"].values()} == {"bundled"}
 
 
-def test_both_packages_are_typed() -> None:
+def test_both_packages_declare_their_types() -> None:
     assert [folder for folder in HATCH["packages"] if not (ROOT / folder / "py.typed").is_file()] == []
 
 
 @pytest.mark.slow
-def test_the_wheel_has_two_packages_and_the_bundled_models(tmp_path: Path) -> None:
+def test_the_wheel_contains_both_packages_and_the_bundled_models(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, ROOT]
     subprocess.run(command, check=True)
     (wheel,) = tmp_path.glob("danmatte-*.whl")
@@ -42,7 +42,7 @@ def test_the_wheel_has_two_packages_and_the_bundled_models(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_users_type_checker_sees_the_types_and_misspelt_names(tmp_path: Path) -> None:
+def test_a_type_checker_finds_wrong_types_and_misspelt_names(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "import danmatte\n"

@@ -23,9 +23,9 @@ def from_bits(data: bytes, height: int, width: int) -> Pixels:
 
 def from_rle(data: bytes) -> Pixels:
     """Decode COCO's RLE, as `rleFrString` and `rleDecode` of cocoapi's maskApi.c do."""
-    answer = json.loads(data)
-    height, width = answer["size"]
-    text, counts, place = answer["counts"].encode(), [], 0
+    encoded = json.loads(data)
+    height, width = encoded["size"]
+    text, counts, place = encoded["counts"].encode(), [], 0
     while place < len(text):
         value, group, more = 0, 0, True
         while more:
@@ -50,17 +50,17 @@ def from_svg(data: bytes) -> Pixels:
     assert picture.attrib["viewBox"].split() == ["0", "0", f"{width}.000000", f"{height}.000000"]
     group = picture.find(f"{SVG}g")
     assert group.attrib["transform"] == f"translate(0.000000,{height}.000000) scale(0.100000,-0.100000)"
-    outlines = [corners for path in group.iter(f"{SVG}path") for corners in walked(path.attrib["d"])]
+    outlines = [corners for path in group.iter(f"{SVG}path") for corners in list_outlines(path.attrib["d"])]
     mask = np.zeros((height, width), np.uint8)
     for row in range(height):
-        crossings = [crossing for corners in outlines for crossing in crossed(corners, 10 * (height - row) - 5)]
+        crossings = [crossing for corners in outlines for crossing in find_crossings(corners, 10 * (height - row) - 5)]
         for column in range(width):
             winding = sum(way for x, way in crossings if x < 10 * column + 5)
             mask[row, column] = 255 * (winding != 0)
     return mask
 
 
-def walked(path: str) -> list[list[tuple[float, float]]]:
+def list_outlines(path: str) -> list[list[tuple[float, float]]]:
     """Return the corners of a path's outlines, which must be straight."""
     outlines, x, y = [], 0.0, 0.0
     for letter, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
@@ -76,7 +76,7 @@ def walked(path: str) -> list[list[tuple[float, float]]]:
     return outlines
 
 
-def crossed(corners: list[tuple[float, float]], y: float) -> list[tuple[float, int]]:
+def find_crossings(corners: list[tuple[float, float]], y: float) -> list[tuple[float, int]]:
     """Return the x of each crossing of an outline with a horizontal line, and 1 if it rises or −1."""
     found = []
     for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):

@@ -43,7 +43,7 @@ def read_environment() -> dict[str, str]:
 
 @contextmanager
 def program(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`danmatte serve` as a separate process, and its address."""
+    """Run `danmatte serve` as a separate process; yield it and its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models), *flags]
     root, quiet = Path(__file__).parents[2], read_environment()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=quiet) as server:

@@ -22,62 +22,62 @@ from tests.service.conftest import Start, watched_loop
 from tests.service.serving import program
 
 
-async def test_several_frames_are_in_flight_at_once(start: Start, jpeg: bytes) -> None:
+async def test_frames_are_processed_concurrently(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=0.2, in_flight=8)
     began = time.monotonic()
-    answers = await asyncio.gather(*(client.post("/v1/mattes", data=jpeg) for _ in range(8)))
-    assert [answer.status for answer in answers] == [200] * 8
+    responses = await asyncio.gather(*(client.post("/v1/mattes", data=jpeg) for _ in range(8)))
+    assert [response.status for response in responses] == [200] * 8
     assert time.monotonic() - began < 8 * 0.2
 
 
-async def test_overload_is_refused_with_a_time_to_return(start: Start, jpeg: bytes) -> None:
+async def test_requests_beyond_the_queue_are_rejected_with_retry_after(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=0.3, queue=2, in_flight=1)
-    answers = await asyncio.gather(*(client.post("/v1/mattes", data=jpeg) for _ in range(6)))
-    assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * 4
-    refused = next(answer for answer in answers if answer.status == 429)
+    responses = await asyncio.gather(*(client.post("/v1/mattes", data=jpeg) for _ in range(6)))
+    assert sorted(response.status for response in responses) == [200] * 2 + [429] * 4
+    refused = next(response for response in responses if response.status == 429)
     assert int(refused.headers["Retry-After"]) >= 1
     assert (await refused.json())["code"] == "queue_full"
     assert (await client.post("/v1/mattes", data=jpeg)).status == 200
 
 
-async def test_a_late_answer_is_an_error(start: Start, jpeg: bytes) -> None:
+async def test_a_response_that_misses_its_deadline_is_an_error(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=5, deadline_s=0.2)
-    answer = await client.post("/v1/mattes", data=jpeg)
-    assert (answer.status, (await answer.json())["code"]) == (503, "deadline_exceeded")
-    assert "Retry-After" in answer.headers
+    response = await client.post("/v1/mattes", data=jpeg)
+    assert (response.status, (await response.json())["code"]) == (503, "deadline_exceeded")
+    assert "Retry-After" in response.headers
 
 
-async def test_a_failed_inference_is_answered_at_once(models: Path, jpeg: bytes) -> None:
+async def test_a_failed_inference_is_reported_without_waiting_for_the_deadline(models: Path, jpeg: bytes) -> None:
     class Failing(FakeEngine):
         def compute(self, inputs: Arrays) -> Arrays:
             raise EngineError("no more memory")
 
     app = build(Settings.read(None, models=str(models), deadline_s=60), lambda found: Failing(found.manifest))
     async with TestClient(TestServer(app)) as client, asyncio.timeout(10):
-        answer = await client.post("/v1/mattes", data=jpeg)
-        assert (answer.status, (await answer.json())["code"]) == (500, "engine_failed")
+        response = await client.post("/v1/mattes", data=jpeg)
+        assert (response.status, (await response.json())["code"]) == (500, "engine_failed")
 
 
 @pytest.mark.parametrize("real", [False, True])
-async def test_neighbours_survive_a_leaving_caller(start: Start, jpeg: bytes, real: bool) -> None:
+async def test_neighbours_survive_a_cancelled_caller(start: Start, jpeg: bytes, real: bool) -> None:
     client = await start(delay_s=0.3, queue=6, in_flight=2, real=real)
-    staying = [asyncio.create_task(client.post("/v1/mattes", data=jpeg)) for _ in range(3)]
-    leaving = [asyncio.create_task(client.post("/v1/mattes", data=jpeg)) for _ in range(3)]
+    neighbours = [asyncio.create_task(client.post("/v1/mattes", data=jpeg)) for _ in range(3)]
+    cancelled = [asyncio.create_task(client.post("/v1/mattes", data=jpeg)) for _ in range(3)]
     await asyncio.sleep(0.1)
-    for task in leaving:
+    for task in cancelled:
         task.cancel()
-    assert [answer.status for answer in await asyncio.gather(*staying)] == [200] * 3
+    assert [response.status for response in await asyncio.gather(*neighbours)] == [200] * 3
 
 
-async def test_a_leaving_caller_frees_its_place(start: Start, jpeg: bytes) -> None:
+async def test_a_cancelled_caller_frees_its_place_in_the_queue(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=60, deadline_s=60, queue=1)
-    leaving = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
+    cancelled = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
     await until(lambda: client.app[ADMISSION].occupied == 1)
-    leaving.cancel()
+    cancelled.cancel()
     await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
-async def test_draining_refuses_the_new_and_answers_the_old(start: Start, jpeg: bytes) -> None:
+async def test_a_draining_server_rejects_new_requests_and_finishes_accepted_ones(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=0.4)
     assert await (await client.get("/v2/health/ready")).json() == {"ready": True}
     old = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
@@ -91,12 +91,12 @@ async def test_draining_refuses_the_new_and_answers_the_old(start: Start, jpeg: 
     ready = await client.get("/v2/health/ready")
     assert (ready.status, await ready.json()) == (503, {"ready": False})
     assert (await client.get("/v2/health/live")).status == 200
-    answer = await old
-    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    response = await old
+    assert (response.status, response.headers["Connection"]) == (200, "close")
     assert await draining
 
 
-async def test_a_held_loop_is_noticed() -> None:
+async def test_computing_on_the_event_loop_is_detected() -> None:
     def compute() -> None:
         end = time.thread_time() + 0.1
         while time.thread_time() < end:
@@ -122,13 +122,13 @@ def post(address: str, body: bytes) -> tuple[int, dict]:
     """Return the status, and the error if it is one."""
     request = Request(f"{address}/v1/mattes", body, {"Content-Type": "image/jpeg"})
     try:
-        with urlopen(request, timeout=20) as answer:
-            return answer.status, {}
+        with urlopen(request, timeout=20) as response:
+            return response.status, {}
     except HTTPError as refusal:
         return refusal.code, json.load(refusal)
 
 
-async def test_sigterm_answers_what_was_accepted_and_exits_with_zero(
+async def test_on_sigterm_accepted_requests_are_finished_and_the_exit_code_is_0(
     process: tuple[subprocess.Popen[str], str], jpeg: bytes
 ) -> None:
     server, address = process
@@ -150,7 +150,7 @@ async def test_sigterm_answers_what_was_accepted_and_exits_with_zero(
     assert await asyncio.to_thread(server.wait, 10) == 0
 
 
-async def test_stopping_takes_no_longer_than_it_may(models: Path) -> None:
+async def test_stopping_takes_at_most_the_drain_time(models: Path) -> None:
     with program(models, "--drain-s", "2") as (server, address):
         host, port = address.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
@@ -168,7 +168,7 @@ async def test_stopping_takes_no_longer_than_it_may(models: Path) -> None:
     ("settings", "permits"),
     [({"cores": 1}, 4), ({"cores": 2}, 8), ({"cores": 64}, 256), ({"queue": 1}, 1), ({"in_flight": 5, "queue": 6}, 5)],
 )
-async def test_permits_go_by_the_cores_and_leave_half_of_the_places_to_who_waits(
+async def test_the_number_of_permits_follows_the_cores_and_the_queue(
     models: Path, settings: dict[str, int], permits: int
 ) -> None:
     app = build(Settings.read(None, models=str(models), **settings), lambda found: FakeEngine(found.manifest))

@@ -8,7 +8,7 @@ import pytest
 from danmatte.background_tasks import BackgroundTasks
 
 
-async def test_what_nobody_awaits_is_done_all_the_same() -> None:
+async def test_a_task_that_is_not_awaited_is_not_garbage_collected() -> None:
     tasks, done = BackgroundTasks(), asyncio.Event()
 
     async def work() -> None:
@@ -22,8 +22,8 @@ async def test_what_nobody_awaits_is_done_all_the_same() -> None:
     await tasks.end()
 
 
-async def test_the_end_waits_for_what_it_cancels() -> None:
-    tasks, begun, told = BackgroundTasks(), asyncio.Event(), list[str]()
+async def test_ending_waits_for_cancelled_tasks() -> None:
+    tasks, begun, finished = BackgroundTasks(), asyncio.Event(), list[str]()
 
     async def work() -> None:
         try:
@@ -31,15 +31,15 @@ async def test_the_end_waits_for_what_it_cancels() -> None:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
-            told.append("put away")
+            finished.append("cleaned up")
 
     tasks.start(work())
     await begun.wait()
     await tasks.end()
-    assert told == ["put away"]
+    assert finished == ["cleaned up"]
 
 
-async def test_a_failure_is_logged_at_once_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_task_is_logged_immediately(caplog: pytest.LogCaptureFixture) -> None:
     tasks, failing = BackgroundTasks(), asyncio.Event()
 
     async def fail() -> None:

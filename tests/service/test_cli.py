@@ -14,20 +14,22 @@ from tests.service.serving import read_environment
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_error:
         cli.main(["--help"])
-    assert left.value.code == 0
+    assert exit_error.value.code == 0
     assert "serve" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [[], ["sreve"], ["serve", "--prot", "1"]])
-def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_an_invalid_command_line_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_error:
         cli.main(arguments)
-    assert left.value.code == 2
+    assert exit_error.value.code == 2
 
 
-def test_an_interrupt_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt() -> int:
         raise KeyboardInterrupt
 
@@ -37,7 +39,7 @@ def test_an_interrupt_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 @pytest.mark.parametrize("arguments", [["schema"], ["check-config"]], ids=["at the end", "at a line"])
-def test_who_stops_reading_is_no_error(arguments: list[str]) -> None:
+def test_a_closed_output_pipe_is_not_reported_as_an_error(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)  # as `| head -1` does when it ends
     command = [sys.executable, "-m", "danmatte", *arguments]
@@ -52,7 +54,7 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected"),
     [
         (["--models", "nowhere"], "nowhere: expected <name>/<version>/manifest.json"),
         (["--port", "70000"], "--port: Expected `int` <= 65535"),
@@ -61,16 +63,16 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["--settings", "none.toml"], "none.toml"),
     ],
 )
-def test_what_cannot_be_served_is_said_in_a_line(
+def test_invalid_settings_are_reported_with_exit_code_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    says: str,
+    expected: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["serve", *arguments]) == 2
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_what_cannot_be_served_is_said_in_a_line(
         ("opentelemetry.sdk.trace", ["--otlp-endpoint", "http://127.0.0.1:1", "--workers", "2"], "danmatte[tracing]"),
     ],
 )
-def test_a_setting_without_its_extra_names_it_and_ends_with_three(
+def test_a_setting_whose_extra_is_missing_names_it_and_exits_with_3(
     models: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -95,7 +97,7 @@ def test_a_setting_without_its_extra_names_it_and_ends_with_three(
     assert f"an optional dependency: pip install '{extra}'" in capsys.readouterr().err
 
 
-def test_a_summary_that_cannot_be_written_is_said_in_a_line(
+def test_a_summary_that_cannot_be_written_is_reported(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "there.mattes").touch()
@@ -104,9 +106,7 @@ def test_a_summary_that_cannot_be_written_is_said_in_a_line(
     assert "--json: " in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_said_in_a_line(
-    models: Path, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_in_use_is_reported(models: Path, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", unused_tcp_port)):
@@ -114,15 +114,15 @@ def test_a_port_that_is_taken_is_said_in_a_line(
     assert f"127.0.0.1:{unused_tcp_port}" in capsys.readouterr().err
 
 
-def test_the_environment_is_heard(
+def test_settings_are_read_from_the_environment_and_flags(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DANMATTE_MODELS", str(models))
     assert cli.main(["check-config", "--port", "0"]) == 0
-    said = capsys.readouterr().out
-    assert f'models = "{models}"  # DANMATTE_MODELS' in said
-    assert "port = 0  # --port" in said
+    output = capsys.readouterr().out
+    assert f'models = "{models}"  # DANMATTE_MODELS' in output
+    assert "port = 0  # --port" in output
 
 
-def test_health_of_nobody_is_not_good() -> None:
+def test_check_health_fails_without_a_server() -> None:
     assert cli.main(["check-health", "--url", "http://127.0.0.1:1"]) == 1

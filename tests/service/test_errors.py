@@ -8,13 +8,13 @@ from danmatte.errors import ServiceError, brief
 
 
 def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:
-    """Every error of the service."""
+    """Yield every error of the service."""
     yield root
     for child in root.__subclasses__():
         yield from tree(child)
 
 
-def test_the_drawing_shows_every_error_with_its_status_and_code() -> None:
+def test_the_docstring_shows_every_error_with_its_status_and_code() -> None:
     drawn = re.findall(r"(\w+Error) +(\d{3})  (\w+)", errors.__doc__)
     real = [(error.__name__, str(error.status), error.code) for error in tree(ServiceError)]
     assert sorted(drawn) == sorted(real)
@@ -26,6 +26,6 @@ def test_codes_are_unique_and_statuses_are_errors() -> None:
     assert all(400 <= error.status <= 599 for error in found)
 
 
-def test_long_values_are_cut() -> None:
+def test_long_values_are_shortened_in_messages() -> None:
     assert len(brief("x" * 10_000)) == 80
     assert brief(3) == "3"

@@ -6,7 +6,7 @@ import pytest
 from danmatte.frame import Frame, Mask, Size
 
 
-def test_a_size_reads_as_people_write_it() -> None:
+def test_a_size_is_printed_as_width_by_height() -> None:
     assert str(Size(height=180, width=320)) == "320x180"
     assert Size(180, 320).pixels == 57_600
 
@@ -21,7 +21,7 @@ def test_a_size_reads_as_people_write_it() -> None:
         (np.zeros((0, 0, 3), np.uint8), Size(0, 0)),
     ],
 )
-def test_a_wrong_frame_is_refused(pixels: np.ndarray, size: Size) -> None:
+def test_an_invalid_frame_is_rejected(pixels: np.ndarray, size: Size) -> None:
     with pytest.raises(ValueError, match="expected"):
         Frame(pixels, size)
 
@@ -35,10 +35,10 @@ def test_a_wrong_frame_is_refused(pixels: np.ndarray, size: Size) -> None:
         (np.zeros((4, 4), np.uint8), float("nan")),
     ],
 )
-def test_a_wrong_mask_is_refused(alpha: np.ndarray, coverage: float) -> None:
+def test_an_invalid_mask_is_rejected(alpha: np.ndarray, coverage: float) -> None:
     with pytest.raises(ValueError, match="expected"):
         Mask(alpha, coverage)
 
 
-def test_a_mask_knows_its_size() -> None:
+def test_the_size_of_a_mask_is_that_of_its_alpha() -> None:
     assert Mask(np.zeros((180, 320), np.uint8), 0).size == Size(180, 320)

@@ -1,4 +1,4 @@
-"""Strangers' videos, through every command that decodes some: none ends the process, each has its sentence."""
+"""Hostile videos in every command that decodes videos: none crashes the process, each failure has a reason."""
 
 import json
 import os
@@ -25,7 +25,7 @@ for number, video in enumerate(videos):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all of them."""
+    """Return a folder with all hostile videos."""
     folder = tmp_path_factory.mktemp("hostile")
     for case in CASES.values():
         case.make(folder / case.name)
@@ -33,7 +33,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: object) -> tuple[int, str, str]:
-    """A process of its own, which may crash; its exit code, and what it says."""
+    """Run a separate process, which may crash; return its exit code, standard output and standard error."""
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
@@ -48,14 +48,14 @@ def run(*words: object) -> tuple[int, str, str]:
 
 
 def check(case: Case, masks: int, sentence: str) -> None:
-    """A track, or a sentence about the video; the one that is expected where one is."""
+    """Check that a video has masks or a reason, and that the reason is the expected one."""
     assert masks > 0 or sentence, case.name
     assert case.says in sentence
     if not masks:
         assert "Error" not in sentence, f"{case.name}: {sentence}"  # the name of an exception is no sentence
 
 
-def test_tracks_are_made_or_refused_with_a_reason(videos: Path, models: Path, tmp_path: Path) -> None:
+def test_each_hostile_video_gets_a_track_or_an_error_with_a_reason(videos: Path, models: Path, tmp_path: Path) -> None:
     words = ("track", videos, "-o", tmp_path / "tracks", "--models", models, "--json", "-", "--closer")
     _, out, _ = run("-m", "danmatte", *words)
     summaries = {Path(each["video"]).name: each for each in json.loads(out)}
@@ -65,7 +65,7 @@ def test_tracks_are_made_or_refused_with_a_reason(videos: Path, models: Path, tm
 
 
 @pytest.mark.slow
-def test_verdicts_are_given_or_refused_with_a_reason(videos: Path, judging_models: Path) -> None:
+def test_each_hostile_video_gets_a_verdict_or_an_error_with_a_reason(videos: Path, judging_models: Path) -> None:
     words = ("assess", videos, "--models", judging_models, "--people-model", "toy", "--json", "-")
     _, out, _ = run("-m", "danmatte", *words)
     for found in json.loads(out):
@@ -73,7 +73,7 @@ def test_verdicts_are_given_or_refused_with_a_reason(videos: Path, judging_model
 
 
 @pytest.mark.slow
-def test_a_library_of_them_loses_no_worker(videos: Path, judging_models: Path, tmp_path: Path) -> None:
+def test_hostile_videos_in_a_library_crash_no_worker(videos: Path, judging_models: Path, tmp_path: Path) -> None:
     words = (videos, tmp_path / "tracks", "--models", judging_models, "--model", "toy", "--workers", 1, "--assess")
     _, out, _ = run("-m", "danmatte", "library", *words, "--max-attempts", 1, "--json", "-")
     results: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
@@ -84,8 +84,16 @@ def test_a_library_of_them_loses_no_worker(videos: Path, judging_models: Path, t
 
 
 @pytest.mark.slow
-def test_live_streams_of_them_end_with_a_reason(videos: Path, models: Path, tmp_path: Path) -> None:
-    left_out = ("pixels-", "folder", "truncated-0.5", "truncated-0.7", "truncated-0.99")  # they come as they are played
+def test_live_streams_of_hostile_videos_succeed_or_end_with_a_reason(
+    videos: Path, models: Path, tmp_path: Path
+) -> None:
+    left_out = (
+        "pixels-",
+        "folder",
+        "truncated-0.5",
+        "truncated-0.7",
+        "truncated-0.99",
+    )  # left out because live streams take as long as the video
     chosen = [name for name in CASES if not name.startswith(left_out)]
     _, out, err = run("-c", LIVE, models, tmp_path, *(videos / name for name in chosen))
     codes = [int(line.split()[1]) for line in out.splitlines() if line.startswith("code")]

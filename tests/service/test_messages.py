@@ -15,13 +15,13 @@ SIDES = some.integers(1, 65535)
 PTS = some.floats(allow_nan=False, allow_infinity=False)
 
 
-def test_an_offer_is_laid_out_as_documented() -> None:
+def test_an_offer_is_encoded_as_documented() -> None:
     message = Offer(1234.5, b"nv12", Picture.NV12, (320, 180)).pack()
     assert message == bytes.fromhex("444d4c31 01 01 0000 00000000004a9340 4001 b400") + b"nv12"
     assert OFFER_HEADER_BYTES == 20
 
 
-def test_an_answer_is_laid_out_as_documented() -> None:
+def test_an_answer_is_encoded_as_documented() -> None:
     answer = Answer(
         40.0,
         b"mask",
@@ -38,14 +38,16 @@ def test_an_answer_is_laid_out_as_documented() -> None:
 
 
 @given(PTS, some.binary(min_size=1))
-def test_encoded_offers_come_back(pts: float, body: bytes) -> None:
+def test_offers_of_encoded_pictures_are_decoded_unchanged(pts: float, body: bytes) -> None:
     offer = Offer(pts, body)
     assert Offer.unpack(offer.pack()) == offer
     assert read_pts(offer.pack()) == pts
 
 
 @given(PTS, some.binary(min_size=1), some.sampled_from([Picture.NV12, Picture.RGB24]), SIDES, SIDES)
-def test_raw_offers_come_back(pts: float, body: bytes, picture: Picture, width: int, height: int) -> None:
+def test_offers_of_raw_pictures_are_decoded_unchanged(
+    pts: float, body: bytes, picture: Picture, width: int, height: int
+) -> None:
     offer = Offer(pts, body, picture, (width, height))
     assert Offer.unpack(offer.pack()) == offer
 
@@ -64,23 +66,23 @@ def test_raw_offers_come_back(pts: float, body: bytes, picture: Picture, width: 
         skipped=some.lists(PTS, max_size=20).map(tuple),
     )
 )
-def test_answers_come_back(answer: Answer) -> None:
+def test_answers_are_decoded_unchanged(answer: Answer) -> None:
     assert Answer.unpack(answer.pack()) == answer
 
 
 @given(some.binary(max_size=100))
-def test_other_bytes_are_no_offer(message: bytes) -> None:
+def test_bytes_without_the_magic_number_are_not_an_offer(message: bytes) -> None:
     assert read_pts(message) is None or message.startswith(b"DML1")
 
 
 @given(some.binary(max_size=100))
-def test_other_bytes_are_no_answer(message: bytes) -> None:
+def test_arbitrary_bytes_are_rejected_as_an_answer(message: bytes) -> None:
     with pytest.raises(BodyError, match="message"):
         Answer.unpack(message)
 
 
 @given(some.binary(min_size=16, max_size=60))
-def test_any_header_after_the_magic_is_an_offer_or_refused_by_its_field(rest: bytes) -> None:
+def test_arbitrary_headers_give_an_offer_or_a_body_error(rest: bytes) -> None:
     try:
         offer = Offer.unpack(b"DML1" + rest)
     except BodyError as error:
@@ -90,7 +92,7 @@ def test_any_header_after_the_magic_is_an_offer_or_refused_by_its_field(rest: by
 
 
 @pytest.mark.parametrize("cut", [0, 55, 56, 63, 67])
-def test_an_answer_that_is_cut_is_refused(cut: int) -> None:
+def test_a_truncated_answer_is_rejected(cut: int) -> None:
     message = Answer(1.0, b"mask", skipped=(0.0,)).pack()
     with pytest.raises(BodyError, match="expected"):
         Answer.unpack(message[:cut])

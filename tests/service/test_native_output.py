@@ -38,7 +38,7 @@ def noisy_png(count: int, name: bytes) -> bytes:
 
 @contextmanager
 def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`danmatte serve` whose standard error is a pipe that isn't read."""
+    """Run `danmatte serve`, whose standard error is a pipe that isn't read."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as server:
         try:
@@ -48,17 +48,15 @@ def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_pictures_that_libraries_complain_about_block_nobody_where_nobody_reads(
-    models: Path, jpeg: bytes, workers: str
-) -> None:
+async def test_library_warnings_to_an_unread_pipe_block_no_request(models: Path, jpeg: bytes, workers: str) -> None:
     noisy = noisy_png(4000, b"\nINFO danmatte.server: forged")
     with serving(models, "--workers", workers) as (server, url):
         async with ClientSession() as session:
 
             async def post(body: bytes) -> int:
-                async with session.post(f"{url}/v1/mattes", data=body) as answer:
-                    await answer.read()
-                    return answer.status
+                async with session.post(f"{url}/v1/mattes", data=body) as response:
+                    await response.read()
+                    return response.status
 
             async with asyncio.timeout(60):
                 statuses = [await post(noisy) for _ in range(8)]
@@ -74,11 +72,11 @@ async def test_pictures_that_libraries_complain_about_block_nobody_where_nobody_
     assert len(written) < 200, "eight pictures flood the log"
 
 
-def test_whatever_is_written_is_one_line_of_ascii() -> None:
+def test_output_of_libraries_is_escaped_to_one_line_of_ascii() -> None:
     assert escape(b"a\x1b[31m\r\xff\xe2\x80\xa8b") == r"a\x1b[31m\r\xff\xe2\x80\xa8b"
 
 
-async def test_a_thread_that_does_not_come_back_is_noticed() -> None:
+async def test_the_longest_running_phase_of_a_stuck_thread_is_measured() -> None:
     gate, pool = Gate(), PhasePool(2)
     assert pool.longest_s == 0
     stuck = pool.run(Timing(), Phases("decode", gate.wait))

@@ -9,7 +9,7 @@ WEB = ROOT / "service/danmatte/web"
 PACKAGE = json.loads((WEB / "package.json").read_text("utf-8"))
 
 
-def test_its_version_is_pythons() -> None:
+def test_name_version_and_licence_equal_those_of_the_python_package() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     assert (PACKAGE["name"], PACKAGE["version"]) == (project["name"], project["version"])
@@ -25,6 +25,6 @@ def test_every_entry_has_a_module_and_types_named_after_it() -> None:
         assert "*" in module or (WEB / module).is_file(), name
 
 
-def test_tools_are_pinned_and_nothing_is_depended_on() -> None:
+def test_tools_are_pinned_and_the_package_has_no_dependencies() -> None:
     assert all(version[0].isdigit() for version in PACKAGE["devDependencies"].values())
     assert not PACKAGE.keys() & {"dependencies", "peerDependencies", "optionalDependencies"}

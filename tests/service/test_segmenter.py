@@ -47,7 +47,7 @@ def segmenter(models: Path) -> Segmenter:
         ("&threshold=0.3&width=700&height=400", {"threshold": 0.3, "size": (700, 400)}),
     ],
 )
-async def test_masks_are_the_servers_to_the_bit(
+async def test_masks_equal_those_of_the_server_bit_for_bit(
     start: Start, segmenter: Segmenter, query: str, options: dict[str, object]
 ) -> None:
     jpeg = encoded(".jpg", noise(360, 640))
@@ -59,7 +59,7 @@ async def test_masks_are_the_servers_to_the_bit(
     assert answer.headers["X-Mask-Size"] == f"{mask.shape[1]}x{mask.shape[0]}"
 
 
-async def test_a_videos_masks_are_those_of_a_live_connection(start: Start, segmenter: Segmenter) -> None:
+async def test_masks_of_a_video_equal_those_of_a_live_connection(start: Start, segmenter: Segmenter) -> None:
     frames = [cv2.imencode(".png", cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))[1].tobytes() for grey in walking(4)]
     client, video = await start(real=True), segmenter.start_video()
     served = []
@@ -73,7 +73,7 @@ async def test_a_videos_masks_are_those_of_a_live_connection(start: Start, segme
     assert own == served
 
 
-def test_a_path_its_bytes_and_its_pixels_have_one_mask(segmenter: Segmenter, tmp_path: Path) -> None:
+def test_a_path_its_bytes_and_its_pixels_give_the_same_mask(segmenter: Segmenter, tmp_path: Path) -> None:
     pixels, path = noise(180, 320), tmp_path / "frame.png"
     path.write_bytes(encoded(".png", pixels))
     masks = [segmenter.matte(picture) for picture in (path, str(path), path.read_bytes(), pixels)]
@@ -83,41 +83,41 @@ def test_a_path_its_bytes_and_its_pixels_have_one_mask(segmenter: Segmenter, tmp
 
 @pytest.mark.parametrize("network", ["RGB", "BGR"])
 @pytest.mark.parametrize("given", ["RGB", "BGR"])
-def test_an_arrays_colours_come_to_the_network_in_its_own_order(tmp_path: Path, network: str, given: str) -> None:
+def test_colours_of_an_array_are_reordered_for_the_network(tmp_path: Path, network: str, given: str) -> None:
     publish(tmp_path, Toy(colour=network, channel=0 if network == "RGB" else 2))  # red pixels are the person
     red = np.zeros((96, 160, 3), np.uint8)
     red[..., 0 if given == "RGB" else 2] = 255
     assert Segmenter(models=tmp_path, colour=given).matte(red).all()
 
 
-def test_people_are_255_and_the_rest_is_0(segmenter: Segmenter) -> None:
+def test_a_mask_is_255_for_people_and_0_elsewhere(segmenter: Segmenter) -> None:
     mask = segmenter.matte(rectangle(96, 160))
     assert set(np.unique(mask)) == {0, 255}
     assert mask[35, 80] == 255
     assert mask[5, 5] == 0
 
 
-def test_a_version_is_the_newest_unless_given(models: Path) -> None:
+def test_the_newest_version_is_used_by_default(models: Path) -> None:
     assert Segmenter(models=models).manifest.version == 2
     assert Segmenter("toy", 1, models=models).manifest.version == 1
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "says"),
+    ("options", "error", "message"),
     [
         ({"model": "toi"}, UnknownModelError, "did you mean 'toy'"),
         ({"version": 3}, UnknownVersionError, r"toy has \[2, 1\], received 3"),
         ({"models": "nowhere"}, UnknownModelError, "nowhere: expected a model's name"),
     ],
 )
-def test_a_model_that_is_not_there_is_named(
-    models: Path, options: dict[str, object], error: type[ServiceError], says: str
+def test_an_unknown_model_or_version_is_reported(
+    models: Path, options: dict[str, object], error: type[ServiceError], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         Segmenter(**({"models": models} | options))
 
 
-def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
+def test_a_bad_version_is_skipped_and_a_model_without_a_good_one_is_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(tmp_path, version=1)
@@ -141,7 +141,7 @@ def test_without_a_name_the_only_model_that_makes_masks_is_opened(tmp_path: Path
         open_version(tmp_path)
 
 
-def test_many_frames_at_once_are_what_throughput_is_for(models: Path) -> None:
+def test_opening_for_many_frames_selects_the_throughput_hint(models: Path) -> None:
     hints = {many: open_version(models, for_many=many).manifest.configuration.hint for many in (False, True)}
     assert hints == {False: "latency", True: "throughput"}
 
@@ -160,7 +160,7 @@ def test_many_frames_at_once_are_what_throughput_is_for(models: Path) -> None:
         (rectangle(32, 32), {"threshold": 1.5}, InvalidParameterError),
     ],
 )
-def test_what_cannot_be_done_is_an_error_of_ours(
+def test_invalid_pictures_and_options_raise_errors_of_the_package(
     segmenter: Segmenter, picture: object, options: dict[str, object], error: type[ServiceError]
 ) -> None:
     with pytest.raises(error):
@@ -182,7 +182,7 @@ def test_threads_share_one_segmenter(segmenter: Segmenter) -> None:
     assert all(np.array_equal(mask, expected) for mask, expected in zip(together, alone * 3, strict=True))
 
 
-def test_a_segmenter_that_is_closed_refuses(models: Path) -> None:
+def test_a_closed_segmenter_raises_an_error(models: Path) -> None:
     with Segmenter(models=models) as segmenter:
         segmenter.matte(rectangle(32, 32))
     with pytest.raises(EngineError, match="closed"):
@@ -190,7 +190,7 @@ def test_a_segmenter_that_is_closed_refuses(models: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["one", "two"])
-def test_a_signal_is_heard_when_segmenters_are_gone_whichever_went_first(models: Path, first: str) -> None:
+def test_signal_handlers_are_restored_after_segmenters_in_any_order(models: Path, first: str) -> None:
     code = f"""
 import os, signal, sys
 from danmatte import Segmenter
@@ -204,7 +204,7 @@ os.kill(os.getpid(), signal.SIGTERM)
     assert (run.returncode, run.stdout) == (0, "heard\n"), run.stderr
 
 
-def test_the_model_is_opened_once_for_one_picture_after_another(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_calls_of_matte_open_the_model_once(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     monkeypatch.setattr("danmatte.segmenter.open_version", lambda *key: opened.append(key) or open_version(*key))
     masks = [danmatte.matte(rectangle(48, 80), models=models, version=1) for _ in range(3)]
@@ -212,7 +212,7 @@ def test_the_model_is_opened_once_for_one_picture_after_another(models: Path, mo
     assert np.array_equal(masks[0], Segmenter(version=1, models=models).matte(rectangle(48, 80)))
 
 
-def test_a_whole_video_becomes_a_track_anew(models: Path, tmp_path: Path) -> None:
+def test_tracking_a_video_again_replaces_its_track(models: Path, tmp_path: Path) -> None:
     video, out = write(tmp_path / "walk.mp4", walking(12)), tmp_path / "walk.mattes"
     threads = cv2.getNumThreads()
     for fps, count in ((30, 12), (5, 3)):
@@ -223,14 +223,14 @@ def test_a_whole_video_becomes_a_track_anew(models: Path, tmp_path: Path) -> Non
     assert cv2.getNumThreads() == threads
 
 
-async def test_a_track_can_be_made_where_an_event_loop_runs_already(models: Path, tmp_path: Path) -> None:
+async def test_a_track_can_be_made_inside_a_running_event_loop(models: Path, tmp_path: Path) -> None:
     """A notebook, for example, runs one."""
     video = write(tmp_path / "walk.mp4", walking(5))
     assert danmatte.track(video, tmp_path / "walk.webmask", models=models).masks == 5
     await asyncio.sleep(0)
 
 
-def test_what_is_no_video_is_an_error_and_leaves_no_track(models: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_an_error_and_leaves_no_track(models: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("buy milk")
     with pytest.raises(ServiceError, match="expected a video"):
         danmatte.track(tmp_path / "notes.mp4", tmp_path / "a.mattes", models=models)
@@ -248,14 +248,14 @@ def test_importing_the_package_imports_no_library() -> None:
     assert run.stdout.strip() == ""
 
 
-def test_every_public_name_is_there_and_others_are_not() -> None:
+def test_every_public_name_exists_and_an_unknown_one_is_an_error() -> None:
     assert [name for name in danmatte.__all__ if not getattr(danmatte, name)] == []
     assert danmatte.__version__
     with pytest.raises(AttributeError, match="no attribute 'mate'"):
         danmatte.mate  # noqa: B018
 
 
-async def test_a_mask_can_be_made_within_a_web_handler(models: Path, aiohttp_client, jpeg: bytes) -> None:
+async def test_a_mask_can_be_made_in_a_web_handler(models: Path, aiohttp_client, jpeg: bytes) -> None:
     """The call blocks, so it is run in a thread, and the event loop continues."""
     segmenter = Segmenter(models=models)
 

@@ -10,7 +10,7 @@ from danmatte.settings import Settings, describe_settings, is_loopback, resolve_
 from tests.service.toy import publish
 
 
-def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
     file.write_text('host = "::1"\nport = 9000\ncores = 3\n')
     found = resolve_settings(file, {"DANMATTE_PORT": "9001", "DANMATTE_CORES": "4", "PATH": "x"}, {"port": "9002"})
@@ -19,7 +19,7 @@ def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Pa
     assert found.origins == {"host": str(file), "cores": "DANMATTE_CORES", "port": "--port"}
 
 
-def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
+def test_the_environment_can_name_the_settings_file(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
     file.write_text("port = 9000\n")
     assert resolve_settings(None, {"DANMATTE_SETTINGS": str(file)}, {}).settings.port == 9000
@@ -33,7 +33,7 @@ def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "says"),
+    ("environment", "expected"),
     [
         ({"DANMATTE_PROT": "1"}, "unknown variable 'DANMATTE_PROT'; did you mean 'DANMATTE_PORT'?"),
         ({"DANMATTE_port": "1"}, "unknown variable 'DANMATTE_port'"),
@@ -45,13 +45,13 @@ def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
         ({"DANMATTE_SETTINGS": "nowhere.toml"}, "nowhere.toml: expected a readable TOML file"),
     ],
 )
-def test_a_bad_variable_is_refused_by_its_name(environment: dict[str, str], says: str) -> None:
-    with pytest.raises(SettingsError) as refused:
+def test_an_invalid_variable_is_rejected_by_its_name(environment: dict[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError) as error:
         resolve_settings(None, environment, {})
-    assert says in str(refused.value)
+    assert expected in str(error.value)
 
 
-def test_other_machines_are_let_in_with_keys_or_on_purpose_only() -> None:
+def test_a_public_address_needs_keys_or_the_setting_open() -> None:
     with pytest.raises(SettingsError, match="unless `keys` or `open` is set"):
         Settings.read(None, host="0.0.0.0")
     assert Settings.read(None, host="0.0.0.0", open=True).open
@@ -59,12 +59,12 @@ def test_other_machines_are_let_in_with_keys_or_on_purpose_only() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_loopback_is_this_machine(host: str) -> None:
+def test_loopback_addresses_are_recognized(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org", "localhost.example.org"])
-def test_anything_else_is_not(host: str) -> None:
+def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -73,17 +73,17 @@ def test_a_certificate_needs_its_key() -> None:
         Settings.read(None, tls_certificate="cert.pem")
 
 
-def test_every_setting_is_described_and_named_in_one_way() -> None:
+def test_every_setting_has_a_description_and_a_uniform_name() -> None:
     assert [name for name, facts in describe_settings().items() if not facts.description] == []
     assert (to_variable("max_body_bytes"), to_flag("max_body_bytes")) == ("DANMATTE_MAX_BODY_BYTES", "--max-body-bytes")
 
 
-def test_only_this_machine_is_listened_to_by_default() -> None:
+def test_the_default_host_is_loopback() -> None:
     assert Settings().host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("prot = 1", "unknown key 'prot'; did you mean 'port'?"),
         ("[server]\nport = 1", "unknown key 'server'"),
@@ -99,21 +99,23 @@ def test_only_this_machine_is_listened_to_by_default() -> None:
         ("port = 1\nport = 2", "readable TOML"),
     ],
 )
-def test_a_bad_file_is_refused_with_file_and_place(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_file_is_rejected_with_its_path_and_key(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "matting.toml"
     file.write_text(text)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError) as error:
         Settings.read(file)
-    assert str(refused.value).startswith(f"{file}: ")
-    assert says in str(refused.value)
+    assert str(error.value).startswith(f"{file}: ")
+    assert expected in str(error.value)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="readable TOML"):
         Settings.read(tmp_path / "none.toml")
 
 
-def test_models_are_those_here_or_the_checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_models_are_in_the_current_folder_or_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings().models_folder == Path(__file__).parents[2] / "models"
     publish(tmp_path / "models")
@@ -121,20 +123,20 @@ def test_models_are_those_here_or_the_checkouts(tmp_path: Path, monkeypatch: pyt
     assert Settings(models="elsewhere").models_folder == Path("elsewhere")
 
 
-def test_a_connection_may_stay_for_ever() -> None:
+def test_a_connection_time_of_0_is_accepted() -> None:
     assert Settings.read(None, connection_s="0").connection_s == 0
 
 
-def test_what_the_projects_own_tests_are_told_stops_no_server() -> None:
+def test_variables_of_the_projects_own_tests_are_ignored() -> None:
     root, folders = Path(__file__).parents[2], ("tests/real", "tests/service/load", "scripts", ".ci")
     files = [path for folder in folders for path in (root / folder).rglob("*") if path.suffix != ".pyc"]
     read = re.compile(r"environ(?:\.get\(|\[)\"(DANMATTE_[A-Z_]+)\"")
-    told = {name for path in files if path.is_file() for name in read.findall(path.read_text(errors="ignore"))}
-    assert "DANMATTE_SHARED" in told
-    assert resolve_settings(None, dict.fromkeys(told, "1"), {}).origins == {}
+    names = {name for path in files if path.is_file() for name in read.findall(path.read_text(errors="ignore"))}
+    assert "DANMATTE_SHARED" in names
+    assert resolve_settings(None, dict.fromkeys(names, "1"), {}).origins == {}
 
 
-def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting() -> None:
+def test_kubernetes_variables_of_a_service_named_danmatte_are_ignored() -> None:
     links = {
         "DANMATTE_PORT": "tcp://10.0.0.1:8080",
         "DANMATTE_SERVICE_HOST": "10.0.0.1",
@@ -148,7 +150,7 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting() -> None:
     assert resolve_settings(None, links | {"DANMATTE_PORT": "9000"}, {}).settings.port == 9000
 
 
-def test_services_of_names_like_ours_are_no_settings_either() -> None:
+def test_kubernetes_variables_of_services_with_a_similar_name_are_ignored() -> None:
     links = {
         "DANMATTE_CANARY_PREDICTOR_PORT": "tcp://10.0.0.1:80",
         "DANMATTE_CANARY_PREDICTOR_SERVICE_HOST": "10.0.0.1",

@@ -7,7 +7,7 @@ import sys
 IMPORTED = "import json, sys, danmatte.engine; print(json.dumps([name for name in sys.modules if sys.modules[name]]))"
 
 
-def test_openvino_reports_to_nobody() -> None:
+def test_openvino_telemetry_is_not_loaded() -> None:
     run = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True)
     loaded = json.loads(run.stdout)
     assert "openvino" in loaded

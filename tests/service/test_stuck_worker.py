@@ -40,7 +40,7 @@ if __name__ == "__main__":
 
 @contextmanager
 def serve(models: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Two workers with a picture format that hangs, and their address."""
+    """Run two workers with a picture format that hangs; yield the server and its address."""
     program = folder / "trapped.py"
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), "serve", "--port", "0", "--workers", "2", "--models", str(models)]
@@ -74,5 +74,5 @@ async def test_a_worker_whose_thread_is_stuck_is_replaced(models: Path, jpeg: by
         async with ClientSession() as session, session.get(f"{address}/v2/health/ready") as ready:
             assert ready.status == 200
         server.terminate()
-        _, told = await asyncio.to_thread(server.communicate, timeout=60)
-        assert "has been silent" in told
+        _, log = await asyncio.to_thread(server.communicate, timeout=60)
+        assert "has been silent" in log

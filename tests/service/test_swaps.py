@@ -1,4 +1,4 @@
-"""Versions swapped while frames are posted: nobody's request fails, and every answer is of one version."""
+"""Versions swapped while frames are posted: no request fails, and every response is of one version."""
 
 import asyncio
 import shutil
@@ -15,16 +15,18 @@ CORRUPT = 7
 CALLERS = 6
 
 
-async def test_no_request_fails_over_many_swaps_one_of_them_corrupt(start: Start, tmp_path: Path, jpeg: bytes) -> None:
+async def test_no_request_fails_while_versions_are_swapped_and_one_is_corrupt(
+    start: Start, tmp_path: Path, jpeg: bytes
+) -> None:
     toy = publish(tmp_path, version=1)
     client = await start(models=str(tmp_path), delay_s=0.005, watch_s=0, max_wait_s=10)
-    answers: Counter[tuple[int, str]] = Counter()
+    responses: Counter[tuple[int, str]] = Counter()
     done = asyncio.Event()
 
     async def post() -> None:
         while not done.is_set():
-            answer = await client.post("/v1/mattes?width=32&height=18", data=jpeg)
-            answers[answer.status, answer.headers.get("X-Model-Version", "")] += 1
+            response = await client.post("/v1/mattes?width=32&height=18", data=jpeg)
+            responses[response.status, response.headers.get("X-Model-Version", "")] += 1
 
     callers = [asyncio.create_task(post()) for _ in range(CALLERS)]
     for version in range(2, SWAPS + 2):
@@ -37,8 +39,8 @@ async def test_no_request_fails_over_many_swaps_one_of_them_corrupt(start: Start
         await asyncio.sleep(0.01)
     done.set()
     await asyncio.gather(*callers)
-    assert {status for status, _ in answers} == {200}
-    seen = {int(version) for _, version in answers}
+    assert {status for status, _ in responses} == {200}
+    seen = {int(version) for _, version in responses}
     assert CORRUPT not in seen
     assert len(seen) > SWAPS / 2
     assert (await client.app[REPOSITORY].find()).manifest.version == SWAPS + 1

@@ -16,10 +16,10 @@ from danmatte.messages import Offer
 from tests.service.serving import program
 
 LARGEST = 4096
-ASK = f"width={LARGEST}&height={LARGEST}&format=raw"
+QUERY = f"width={LARGEST}&height={LARGEST}&format=raw"
 MOST_GROWTH = 256 * 2**20
 LAST = 5  # requests of another client that are compared
-# Of the largest masks a neighbour may find as many before its own as there are permits, and nothing that nobody reads.
+# Before its own mask, a neighbour may wait for as many of the largest masks as there are permits, not for unread ones.
 MOST_BEFORE = 4 * count_cores()
 
 
@@ -37,12 +37,12 @@ def request(path: str, body: bytes, **headers: str) -> bytes:
 
 
 def post_one(jpeg: bytes) -> bytes:
-    return request(f"/v1/mattes?{ASK}", jpeg)
+    return request(f"/v1/mattes?{QUERY}", jpeg)
 
 
 def post_parts(jpeg: bytes) -> bytes:
     part = b"--xyz\r\nContent-Disposition: form-data; name=1\r\n\r\n" + jpeg + b"\r\n"
-    return request(f"/v1/mattes?{ASK}", part * 8 + b"--xyz--\r\n", Content_Type="multipart/form-data; boundary=xyz")
+    return request(f"/v1/mattes?{QUERY}", part * 8 + b"--xyz--\r\n", Content_Type="multipart/form-data; boundary=xyz")
 
 
 def post_ahead(jpeg: bytes) -> bytes:
@@ -50,7 +50,7 @@ def post_ahead(jpeg: bytes) -> bytes:
     return b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400
 
 
-async def ask_unread(port: int, data: bytes) -> asyncio.StreamWriter:
+async def send_unread(port: int, data: bytes) -> asyncio.StreamWriter:
     _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # the client's buffer is small, too
     writer.write(data)
     return writer
@@ -63,8 +63,8 @@ async def warm_up(url: str, jpeg: bytes) -> float:
     """
 
     async def post(session: ClientSession) -> None:
-        async with session.post(f"{url}/v1/mattes?{ASK}", data=jpeg) as answer:
-            assert len(await answer.read()) == LARGEST * LARGEST
+        async with session.post(f"{url}/v1/mattes?{QUERY}", data=jpeg) as response:
+            assert len(await response.read()) == LARGEST * LARGEST
 
     async with ClientSession() as session:
         for _ in range(3):
@@ -79,50 +79,52 @@ async def watch_neighbours(url: str, jpeg: bytes, done: asyncio.Event) -> list[f
     async with ClientSession(connector=TCPConnector(local_addr=("127.0.0.2", 0))) as session:
         while not done.is_set() or len(took_s) < LAST:
             began = time.monotonic()
-            async with session.post(f"{url}/v1/mattes?width=320&height=180", data=jpeg) as answer:
-                await answer.read()
-                assert answer.status == 200
+            async with session.post(f"{url}/v1/mattes?width=320&height=180", data=jpeg) as response:
+                await response.read()
+                assert response.status == 200
             took_s.append(time.monotonic() - began)
             await asyncio.sleep(0.05)
     return took_s
 
 
 @pytest.mark.parametrize(
-    ("ask", "most_before"),
+    ("build", "most_before"),
     [
         (post_one, MOST_BEFORE),
         (post_parts, MOST_BEFORE),
         (post_ahead, math.inf),  # these take as much of the event loop's time as 200 clients that read
     ],
 )
-async def test_unread_answers_take_bounded_memory_and_harm_no_neighbour(
-    models: Path, jpeg: bytes, ask: Callable[[bytes], bytes], most_before: float
+async def test_unread_responses_take_limited_memory_and_do_not_delay_other_clients(
+    models: Path, jpeg: bytes, build: Callable[[bytes], bytes], most_before: float
 ) -> None:
     with program(models) as (server, url):
         port, done = int(url.rpartition(":")[2]), asyncio.Event()
         largest_s = await warm_up(url, jpeg)
         before = measure_memory(server)
         neighbours = asyncio.create_task(watch_neighbours(url, jpeg, done))
-        writers = await asyncio.gather(*(ask_unread(port, ask(jpeg)) for _ in range(200)))
+        writers = await asyncio.gather(*(send_unread(port, build(jpeg)) for _ in range(200)))
         await asyncio.sleep(6)
         done.set()
         took_s = await neighbours
         grown = measure_memory(server) - before
         waited = statistics.median(took_s[-LAST:]) / largest_s
-        print(f"\n{ask.__name__}: grown by {grown / 2**20:.0f} MiB, {len(took_s)} neighbours, waited for {waited:.1f}")
+        print(
+            f"\n{build.__name__}: grown by {grown / 2**20:.0f} MiB, {len(took_s)} neighbours, waited for {waited:.1f}"
+        )
         for writer in writers:
             writer.transport.abort()
     assert grown <= MOST_GROWTH
     assert waited <= most_before
 
 
-async def test_unread_live_answers_take_bounded_memory(models: Path, jpeg: bytes) -> None:
+async def test_unread_live_masks_take_limited_memory(models: Path, jpeg: bytes) -> None:
     offer = Offer(1.0, jpeg).pack()
     with program(models, "--live-connections", "64") as (server, url):
         await warm_up(url, jpeg)
         before = measure_memory(server)
         async with ClientSession() as session:
-            sockets = [await session.ws_connect(f"{url}/v1/stream?{ASK}", autoping=False) for _ in range(64)]
+            sockets = [await session.ws_connect(f"{url}/v1/stream?{QUERY}", autoping=False) for _ in range(64)]
 
             async def offer_often(socket) -> None:
                 for _ in range(20):

@@ -32,12 +32,12 @@ def run_node(name: str, **environment: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.test.js")))
-def test_the_page_in_node(name: str) -> None:
+def test_javascript_tests_pass_in_node(name: str) -> None:
     run_node(name)
 
 
 def make_entry(number: int) -> Entry:
-    """A box that wanders, 25 frames a second; a cut at number 200, and every third mask held."""
+    """Return a mask of a moving box, 25 per second; there is a cut at number 200, and every third mask is held."""
     mask = np.zeros(SIZE, np.bool_)
     left = 10 + number % 150
     mask[40:150, left : left + 60] = True
@@ -54,14 +54,14 @@ def make_entry(number: int) -> Entry:
         (".webmask", "background"),
     ],
 )
-def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polarity: Polarity) -> None:
+def test_javascript_reads_tracks_as_python_wrote_them(tmp_path: Path, suffix: str, polarity: Polarity) -> None:
     path = tmp_path / f"film{suffix}"
     with TrackWriter(path, TrackHeader(SIZE, polarity, "" if suffix == ".webmask" else "toy", 0)) as writer:
         for number in range(600):
             writer.add(make_entry(number))
         if polarity == "person":
             writer.describe_film(Film("0" * 64, "media", 320, 180, (1, 1), 0, 24_000, 0, 0))
-    known = suffix != ".webmask"  # the other one knows no flags
+    known = suffix != ".webmask"  # which stores no flags
     expected = [
         {"ms": ms, "pts": (ms + 8) // 40 * 40, "coverage": make_entry(0).coverage}
         | ({"cut": (ms + 8) // 40 == 200, "held": (ms + 8) // 40 % 3 == 2} if known else {})
@@ -70,7 +70,7 @@ def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polar
     run_node("tracks.test.js", TRACKS=json.dumps([{"path": str(path), "expected": expected}]))
 
 
-def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
+def test_both_readers_reject_the_same_damaged_tracks(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mattes"
     with TrackWriter(whole, TrackHeader(Size(24, 33), "person", "toy", 1)) as writer:
         for number in range(12):
@@ -88,14 +88,14 @@ def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
 
 
 def damage_head(track: bytes, chance: random.Random) -> bytes:
-    """The track with another byte somewhere in its head, name or index."""
+    """Return the track with a different byte in its head, name or index."""
     damaged = bytearray(track)
     damaged[chance.randrange(4, 43)] = chance.choice((0, 1, 2, 127, 128, 255))
     return bytes(damaged)
 
 
 def damage_records(track: bytes, chance: random.Random) -> bytes:
-    """The track of one segment with another byte in it, or without its end."""
+    """Return the track of one segment with a different byte in it, or without its end."""
     damaged = bytearray(zlib.decompress(track[43:]))
     if chance.random() < 0.2:
         del damaged[chance.randrange(1, len(damaged)) :]
@@ -108,7 +108,7 @@ def damage_records(track: bytes, chance: random.Random) -> bytes:
 
 
 def read_start_ms(path: Path) -> int:
-    """The first mask's time; 0 where our own reader refuses the index."""
+    """Return the first mask's time; 0 if the Python reader rejects the index."""
     try:
         with TrackReader(path) as reader:
             return reader.segments[0].start_ms
@@ -117,7 +117,7 @@ def read_start_ms(path: Path) -> int:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether our own reader takes it, to the last mask."""
+    """Return whether the Python reader accepts the track, to the last mask."""
     try:
         with TrackReader(path) as reader:
             return len(list(reader)) > 0

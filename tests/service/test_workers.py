@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`danmatte serve` with two workers, and its address, which is empty if it ended before it printed one."""
+    """Run `danmatte serve` with two workers; yield it and its address, which is empty if it failed to start."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--workers", "2", "--models", str(models)]
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as server:
@@ -57,7 +57,7 @@ def shared_folder(pid: int) -> str:
     return dict(line.split("=", 1) for line in variables if line)[SHARED_FOLDER]
 
 
-def files(folder: str) -> int:
+def count_files(folder: str) -> int:
     """Return the number of files in the folder."""
     return len(list(Path(folder).iterdir()))
 
@@ -71,19 +71,19 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def post(address: str, body: bytes) -> tuple[int, str]:
     """Return status and model version of a response on a new connection."""
-    async with ClientSession() as session, session.post(f"{address}/v1/mattes", data=body) as answer:
-        await answer.read()
-        return answer.status, answer.headers.get("X-Model-Version", "")
+    async with ClientSession() as session, session.post(f"{address}/v1/mattes", data=body) as response:
+        await response.read()
+        return response.status, response.headers.get("X-Model-Version", "")
 
 
-async def scraped(address: str, name: str) -> float:
+async def sum_metric(address: str, name: str) -> float:
     """Return the sum of a metric's samples."""
-    async with ClientSession() as session, session.get(f"{address}/metrics") as answer:
-        page = await answer.text()
+    async with ClientSession() as session, session.get(f"{address}/metrics") as response:
+        page = await response.text()
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.MULTILINE))
 
 
-async def test_a_killed_worker_costs_what_it_held_and_is_replaced(models: Path, jpeg: bytes) -> None:
+async def test_a_killed_worker_loses_only_its_own_requests_and_is_replaced(models: Path, jpeg: bytes) -> None:
     with serving(models) as (server, address):
         outcomes: list[str] = []
 
@@ -110,23 +110,23 @@ async def test_a_killed_worker_costs_what_it_held_and_is_replaced(models: Path, 
         assert before[1] in children(server.pid)
 
 
-async def test_a_page_counts_for_all_workers_the_dead_included(models: Path, jpeg: bytes) -> None:
+async def test_metrics_include_all_workers_even_dead_ones(models: Path, jpeg: bytes) -> None:
     with serving(models) as (server, address):
         for _ in range(12):
             assert (await post(address, jpeg))[0] == 200
-        assert await scraped(address, "danmatte_request_seconds_count") >= 12
+        assert await sum_metric(address, "danmatte_request_seconds_count") >= 12
         os.kill(children(server.pid)[0], signal.SIGKILL)
         async with asyncio.timeout(30):
-            while await scraped(address, "danmatte_worker_starts_total") < 3:  # noqa: ASYNC110
+            while await sum_metric(address, "danmatte_worker_starts_total") < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        assert await scraped(address, "danmatte_request_seconds_count") >= 12
+        assert await sum_metric(address, "danmatte_request_seconds_count") >= 12
         async with asyncio.timeout(30):
-            while await scraped(address, "danmatte_workers") != 2:  # noqa: ASYNC110 - it is counted once it serves
+            while await sum_metric(address, "danmatte_workers") != 2:  # noqa: ASYNC110 - it is counted once it serves
                 await asyncio.sleep(0.1)
-        assert await scraped(address, "danmatte_process_resident_bytes") > 2**21
+        assert await sum_metric(address, "danmatte_process_resident_bytes") > 2**21
 
 
-async def test_sigterm_has_every_worker_answer_what_it_took(models: Path, jpeg: bytes) -> None:
+async def test_on_sigterm_every_worker_finishes_its_accepted_requests(models: Path, jpeg: bytes) -> None:
     with serving(models) as (server, address):
         host, port = address.removeprefix("http://").split(":")
         head = f"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\nConnection: close\r\n\r\n"
@@ -144,7 +144,7 @@ async def test_sigterm_has_every_worker_answer_what_it_took(models: Path, jpeg: 
         assert await asyncio.to_thread(server.wait, 20) == 0
 
 
-async def test_workers_leave_when_nobody_watches_them_and_leave_nothing_behind(models: Path) -> None:
+async def test_workers_of_a_killed_supervisor_exit_and_remove_their_folder(models: Path) -> None:
     with serving(models) as (server, _):
         workers = children(server.pid)
         assert len(workers) == 2
@@ -155,32 +155,32 @@ async def test_workers_leave_when_nobody_watches_them_and_leave_nothing_behind(m
         assert not os.access(folder, os.F_OK)
 
 
-async def test_an_order_to_one_worker_reaches_all(tmp_path: Path, unused_tcp_port: int, jpeg: bytes) -> None:
+async def test_an_admin_request_to_one_worker_applies_to_all(tmp_path: Path, unused_tcp_port: int, jpeg: bytes) -> None:
     for version in (1, 2):
         publish(tmp_path, version=version)
     with serving(tmp_path, "--admin-port", str(unused_tcp_port), "--watch-s", "0") as (_, address):
         assert {await post(address, jpeg) for _ in range(8)} == {(200, "2")}
         pin = f"http://127.0.0.1:{unused_tcp_port}/v1/admin/models/toy/pin"
-        async with ClientSession() as session, session.post(pin, json={"version": 1}) as answer:
-            assert answer.status == 200, await answer.text()
+        async with ClientSession() as session, session.post(pin, json={"version": 1}) as response:
+            assert response.status == 200, await response.text()
         async with asyncio.timeout(20):
             while {await post(address, jpeg) for _ in range(8)} != {(200, "1")}:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 
-def test_what_keeps_workers_from_starting_is_said_in_a_line(tmp_path: Path) -> None:
+def test_an_error_that_prevents_workers_from_starting_is_reported_in_one_line(tmp_path: Path) -> None:
     folder = publish(tmp_path)
     (folder / "graph.bin").write_bytes(b"broken")
     with serving(tmp_path) as (server, address):
         assert address == ""
         assert server.wait(30) == 2
-        said = server.stderr.read()
-    assert said.splitlines()[-1].startswith("danmatte: ")
-    assert "graph.bin" in said.splitlines()[-1]
-    assert "Traceback" not in said
+        output = server.stderr.read()
+    assert output.splitlines()[-1].startswith("danmatte: ")
+    assert "graph.bin" in output.splitlines()[-1]
+    assert "Traceback" not in output
 
 
-async def test_a_worker_that_hangs_is_replaced(models: Path, jpeg: bytes) -> None:
+async def test_a_worker_that_sends_no_heartbeat_is_replaced(models: Path, jpeg: bytes) -> None:
     with serving(models, "--silence-s", "2") as (server, address):
         before = children(server.pid)
         assert (await post(address, jpeg))[0] == 200
@@ -190,28 +190,28 @@ async def test_a_worker_that_hangs_is_replaced(models: Path, jpeg: bytes) -> Non
         await until(lambda: len(children(server.pid)) == 2 and before[0] not in children(server.pid))
         assert before[1] in children(server.pid)
         async with asyncio.timeout(30):
-            while await scraped(address, "danmatte_workers") < 2:  # noqa: ASYNC110
+            while await sum_metric(address, "danmatte_workers") < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         assert {await post(address, jpeg) for _ in range(8)} == {(200, "2")}
 
 
-async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> None:
+async def test_repeatedly_killed_workers_leave_no_files(models: Path) -> None:
     with serving(models) as (server, address):
         folder = shared_folder(children(server.pid)[0])
         await wait_for_starts(address, 2)
-        few = files(folder)
+        few = count_files(folder)
         for starts in range(3, 6):
             os.kill(children(server.pid)[0], signal.SIGKILL)
             await wait_for_starts(address, starts)
         async with asyncio.timeout(30):  # dead workers' files are merged soon after their successors start
-            while files(folder) > few + 3:  # noqa: ASYNC110 (the merged files, and the lock)
+            while count_files(folder) > few + 3:  # noqa: ASYNC110 (the merged files, and the lock)
                 await asyncio.sleep(0.1)
 
 
 async def wait_for_starts(address: str, starts: int) -> None:
     """Wait until this many workers have started in total."""
     async with asyncio.timeout(30):
-        while await scraped(address, "danmatte_worker_starts_total") < starts:  # noqa: ASYNC110
+        while await sum_metric(address, "danmatte_worker_starts_total") < starts:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
@@ -219,7 +219,7 @@ class CrowdedSystem:
     """Fails to start the first processes; later ones end immediately."""
 
     def __init__(self, refusals: int) -> None:
-        self.refusals, self.asked = refusals, 0
+        self.refusals, self.attempts = refusals, 0
 
     Pipe = staticmethod(multiprocessing.Pipe)
 
@@ -229,8 +229,8 @@ class CrowdedSystem:
     pid, exitcode = 4711, 0
 
     def start(self) -> None:
-        self.asked += 1
-        if self.asked <= self.refusals:
+        self.attempts += 1
+        if self.attempts <= self.refusals:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def is_alive(self) -> bool:
@@ -240,7 +240,7 @@ class CrowdedSystem:
         pass
 
 
-async def test_a_worker_that_there_is_no_room_for_is_started_later(
+async def test_starting_a_worker_is_retried_when_processes_are_exhausted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     system = CrowdedSystem(refusals=2)
@@ -250,17 +250,17 @@ async def test_a_worker_that_there_is_no_room_for_is_started_later(
         # the third process starts, but isn't a server
         with pytest.raises(SettingsError, match="worker 0 ended while starting"):
             await workers.supervise(Settings.read(None, port=0, workers=1))
-    assert system.asked == 3
+    assert system.attempts == 3
     assert caplog.text.count("Resource temporarily unavailable") == 2
 
 
-def test_a_worker_uses_every_core_it_is_pinned_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_uses_the_cores_it_is_pinned_to_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "count_cores", lambda: 3)
     parts = [frozenset({0}), frozenset({1, 2})]
     assert [each.cores for each in workers.divide_settings(Settings(workers=2), parts)] == [1, 2]
     assert [each.cores for each in workers.divide_settings(Settings(workers=2, cores=5), parts)] == [5, 5]
 
 
-def test_the_first_worker_alone_has_the_admin_api() -> None:
+def test_only_the_first_worker_has_the_admin_api() -> None:
     found = workers.divide_settings(Settings(workers=3, admin_port=9000), [frozenset()] * 3)
     assert [each.admin_port for each in found] == [9000, 0, 0]
