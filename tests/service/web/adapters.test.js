@@ -45,7 +45,7 @@ class Artplayer extends EventTarget {
   }
 }
 
-test("danmaku's stage, which it appends last, is clipped", () => {
+test("the adapter for danmaku clips the element with the comments", () => {
   const danmaku = new Danmaku();
   const handle = behind(danmaku, { source: makeSource() });
   const [media, stage] = danmaku.container.children;
@@ -55,16 +55,16 @@ test("danmaku's stage, which it appends last, is clipped", () => {
   handle.detach();
 });
 
-test("the end of danmaku is the end of its masks", () => {
+test("destroying danmaku removes the clip path", () => {
   const danmaku = new Danmaku();
   behind(danmaku, { source: makeSource() });
   const { lastElementChild: stage } = danmaku.container;
-  assert.equal(danmaku.destroy(), danmaku, "what the library answers is answered");
+  assert.equal(danmaku.destroy(), danmaku, "the library's return value is returned");
   assert.equal(danmaku.destroyed, 1);
   assert.equal(stage.style.clipPath, "");
 });
 
-test("after that it may be destroyed again, as without masks", () => {
+test("danmaku can be destroyed twice", () => {
   const danmaku = new Danmaku();
   behind(danmaku, { source: makeSource() });
   danmaku.destroy();
@@ -73,7 +73,7 @@ test("after that it may be destroyed again, as without masks", () => {
   assert.equal(danmaku.destroy, Danmaku.prototype.destroy);
 });
 
-test("ArtPlayer's layer of comments is clipped, by a plugin with a name", () => {
+test("the named plugin for ArtPlayer clips the layer of comments until the player is destroyed", () => {
   const art = new Artplayer();
   const plugin = artplayerPluginDanmatte({ source: makeSource() })(art);
   assert.equal(plugin.name, "artplayerPluginDanmatte");
@@ -82,7 +82,7 @@ test("ArtPlayer's layer of comments is clipped, by a plugin with a name", () => 
   assert.equal(art.template.$danmuku.style.clipPath, "");
 });
 
-test("another video has masks of its own, also at the player's end", () => {
+test("ArtPlayer's masks can be replaced and are removed when the player is destroyed", () => {
   const art = new Artplayer();
   const plugin = artplayerPluginDanmatte({ source: makeSource() })(art);
   const [first, second] = [plugin.handle.source, makeSource()];
@@ -93,7 +93,7 @@ test("another video has masks of its own, also at the player's end", () => {
   assert.equal(art.template.$danmuku.style.clipPath, "");
 });
 
-test("several players have plugins of their own", () => {
+test("several ArtPlayers with the same plugin have independent masks", () => {
   const players = [new Artplayer(), new Artplayer()];
   const plugin = artplayerPluginDanmatte({ source: makeSource() });
   const handles = players.map((art) => plugin(art).handle);
@@ -114,14 +114,14 @@ class Player extends EventTarget {
     for (const name of [names].flat()) this.addEventListener(name, listener);
   }
 
-  tell(name) {
+  emit(name) {
     this.dispatchEvent(new Event(name));
   }
 }
 
 const isMasked = (layer) => layer.style.clipPath.startsWith("path");
 
-test("ArtPlayer's settings have the viewer's, and follow what is chosen elsewhere", () => {
+test("ArtPlayer's settings change the viewer's preferences and follow changes elsewhere", () => {
   const items = [];
   const setting = { add: (item) => items.push(item), update: (item) => Object.assign(items.find(({ name }) => name === item.name), item) };
   const art = Object.assign(new Artplayer(), { option: { setting: true, lang: "en" }, setting });
@@ -138,7 +138,7 @@ test("ArtPlayer's settings have the viewer's, and follow what is chosen elsewher
   art.dispatchEvent(new Event("destroy"));
 });
 
-test("DPlayer's video of another quality has the same masks and choices, and its settings the viewer's", () => {
+test("DPlayer keeps masks and preferences when its quality changes", () => {
   const [panel, danmaku] = [new FakeElement(), new FakeElement()];
   const container = { querySelector: () => panel };
   const player = new Player({ video: video(), template: { danmaku }, container, options: { lang: "en" } });
@@ -148,56 +148,56 @@ test("DPlayer's video of another quality has the same masks and choices, and its
   const { handle: first } = binding;
   first.preferences.set({ margin: 0.01 });
   player.video = video();
-  player.tell("quality_end");
+  player.emit("quality_end");
   assert.notEqual(binding.handle, first);
   assert.ok(isMasked(danmaku));
   assert.equal(binding.handle.preferences.margin, 0.01);
   const other = makeSource();
   binding.use({ source: other });
   player.video = video();
-  player.tell("quality_end");
+  player.emit("quality_end");
   assert.equal(binding.handle.source, other);
-  player.tell("destroy");
+  player.emit("destroy");
   assert.equal(danmaku.style.clipPath, "");
 });
 
-test("NPlayer's and xgplayer's layers are clipped, until the player ends", () => {
+test("layers of NPlayer and xgplayer are clipped until the player is destroyed", () => {
   const layer = new FakeElement();
   const nplayer = new Player({ video: video(), danmaku: { el: layer } });
   attachNPlayer(nplayer, { source: makeSource() });
   assert.ok(isMasked(layer));
-  nplayer.tell("BeforeDispose");
+  nplayer.emit("BeforeDispose");
   assert.equal(layer.style.clipPath, "");
   const xgplayer = new Player({ media: video(), getPlugin: (name) => (name === "danmu" ? { root: layer } : null) });
   attachXgplayer(xgplayer, { source: makeSource() });
   assert.ok(isMasked(layer));
-  xgplayer.tell("destroy");
+  xgplayer.emit("destroy");
   assert.equal(layer.style.clipPath, "");
 });
 
-test("a player without its plugin of comments is told what it lacks", () => {
+test("a player without the required plugin or video is rejected", () => {
   assert.throws(() => attachNPlayer(new Player({ video: video() }), { source: makeSource() }), /@nplayer\/danmaku/);
   assert.throws(() => attachXgplayer(new Player({ media: video(), getPlugin: () => null }), { source: makeSource() }), /danmu/);
   assert.throws(() => attachVideoJs(new Player({ el: () => ({ querySelector: () => null }) }), new FakeElement(), { source: makeSource() }), /a video/);
 });
 
-test("video.js may change its video", () => {
+test("video.js keeps its masks when its video element changes", () => {
   const layer = new FakeElement();
   let shown = video();
   const player = new Player({ el: () => ({ querySelector: () => shown }) });
   const binding = attachVideoJs(player, layer, { source: makeSource() });
   const { handle: first } = binding;
-  player.tell("loadstart");
-  assert.equal(binding.handle, first, "another film in the same one");
+  player.emit("loadstart");
+  assert.equal(binding.handle, first, "a different film in the same video element");
   shown = video();
-  player.tell("loadstart");
+  player.emit("loadstart");
   assert.notEqual(binding.handle, first);
   assert.ok(isMasked(layer));
   const other = makeSource();
   binding.handle.use({ source: other });
   shown = video();
-  player.tell("loadstart");
-  assert.equal(binding.handle.source, other, "the masks of now, not those of the beginning");
-  player.tell("dispose");
+  player.emit("loadstart");
+  assert.equal(binding.handle.source, other, "the current masks, not the first ones");
+  player.emit("dispose");
   assert.equal(layer.style.clipPath, "");
 });

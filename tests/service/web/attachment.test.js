@@ -8,7 +8,7 @@ globalThis.fetch = () => new Promise(() => {});
 const { attach, Attachment, openLive, openTrack } = await import("../../../service/danmatte/web/danmatte.js");
 
 const PERSON = { width: 32, height: 18, rings: [Float32Array.of(0, 0, 16, 0, 16, 18)] };
-const NOBODY = { width: 32, height: 18, rings: [] };
+const EMPTY = { width: 32, height: 18, rings: [] };
 const handles = [];
 
 afterEach(() => {
@@ -42,7 +42,7 @@ class FakeSource {
 }
 
 /** A playing video with a layer of comments, and a new source unless one is given. */
-function wear(options = {}, properties = {}) {
+function attachLayer(options = {}, properties = {}) {
   const [video, layer, source] = [new FakeVideo({ readyState: 1, ...properties }), new FakeElement(), new FakeSource()];
   const seen = [];
   const handle = attach(video, layer, { source, onframe: (stats) => seen.push({ ...stats }), ...options });
@@ -50,8 +50,8 @@ function wear(options = {}, properties = {}) {
   return { video, layer, source, handle, seen };
 }
 
-test("comments are cut out where the person is, for the frame that is shown", () => {
-  const { video, layer, source, seen } = wear();
+test("comments are clipped where the person is in the shown frame", () => {
+  const { video, layer, source, seen } = attachLayer();
   source.add(40);
   video.show(40);
   assert.equal(layer.style.clipPath, 'path(evenodd, "M-320 -180H640V360H-320ZM0 0L160 0L160 180Z")');
@@ -61,34 +61,34 @@ test("comments are cut out where the person is, for the frame that is shown", ()
   });
 });
 
-test("every frame that is shown is asked for, with its video", () => {
-  const { video, source } = wear();
+test("a mask of every shown frame is requested with its video", () => {
+  const { video, source } = attachLayer();
   video.show(40);
   video.show(80);
   assert.deepEqual(source.wanted, [[40, video], [80, video]]);
 });
 
 test("the mask of an older frame has a lag", () => {
-  const { video, source, seen } = wear();
+  const { video, source, seen } = attachLayer();
   source.masks.set(80, { pts: 40, held: true, coverage: 0.1, shape: { outline: PERSON } });
   video.show(80);
   assert.deepEqual([seen.at(-1).pts, seen.at(-1).lag, seen.at(-1).held], [40, 40, true]);
 });
 
-test("a frame without people shows comments whole", () => {
-  const { video, layer, source, seen } = wear();
-  source.add(40, NOBODY);
+test("a frame without people doesn't clip comments", () => {
+  const { video, layer, source, seen } = attachLayer();
+  source.add(40, EMPTY);
   video.show(40);
   assert.deepEqual([layer.style.clipPath, layer.style.filter, seen.at(-1).state], ["none", "", "nobody"]);
 });
 
-test("before the first frame comments are faint", () => {
-  assert.equal(wear().layer.style.filter, "opacity(0.3)");
+test("comments are dimmed before the first frame", () => {
+  assert.equal(attachLayer().layer.style.filter, "opacity(0.3)");
 });
 
 for (const [late, filter] of [["dim", "opacity(0.3)"], ["show", ""], ["hide", "opacity(0)"], [undefined, "opacity(0.3)"]]) {
-  test(`without a mask comments look as ${late} says`, () => {
-    const { video, layer, seen } = wear({ late });
+  test(`without a mask, comments are shown by the option late: ${late}`, () => {
+    const { video, layer, seen } = attachLayer({ late });
     video.show(40);
     assert.deepEqual([layer.style.filter, layer.style.clipPath], [filter, "none"]);
     const { state, pts, lag, coverage, missed } = seen.at(-1);
@@ -96,8 +96,8 @@ for (const [late, filter] of [["dim", "opacity(0.3)"], ["show", ""], ["hide", "o
   });
 }
 
-test("frames without a mask are counted, and only those", () => {
-  const { video, source, handle } = wear();
+test("frames without a mask are counted as missed", () => {
+  const { video, source, handle } = attachLayer();
   video.show(40);
   source.add(80);
   video.show(80);
@@ -105,8 +105,8 @@ test("frames without a mask are counted, and only those", () => {
   assert.deepEqual([handle.stats.frames, handle.stats.missed], [3, 2]);
 });
 
-test("comments turn faint at once and come back gently", () => {
-  const { video, layer, source } = wear();
+test("comments are dimmed immediately and restored with a transition", () => {
+  const { video, layer, source } = attachLayer();
   source.add(40);
   video.show(40);
   assert.equal(layer.style.filter, "");
@@ -116,7 +116,7 @@ test("comments turn faint at once and come back gently", () => {
   assert.equal(layer.animations.length, 1);
 });
 
-test("a filter of the page's own is there while masks are, and after them", () => {
+test("a filter set by the page is kept while masks are shown and after detaching", () => {
   const [video, layer, source] = [new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
   Object.assign(layer.style, { filter: "blur(1px)", clipPath: "circle(50%)" });
   const handle = attach(video, layer, { source });
@@ -129,8 +129,8 @@ test("a filter of the page's own is there while masks are, and after them", () =
   assert.deepEqual([layer.style.filter, layer.style.clipPath], ["blur(1px)", "circle(50%)"]);
 });
 
-test("a mask that comes late is shown at once, and is no frame", () => {
-  const { video, layer, source, handle, seen } = wear();
+test("a late mask is shown immediately and isn't counted as a frame", () => {
+  const { video, layer, source, handle, seen } = attachLayer();
   video.show(40);
   assert.equal(layer.style.clipPath, "none");
   source.add(40);
@@ -138,14 +138,14 @@ test("a mask that comes late is shown at once, and is no frame", () => {
   assert.deepEqual([handle.stats.frames, seen.length], [1, 2]);
 });
 
-test("what comes before the first frame changes nothing", () => {
-  const { layer, source, seen } = wear();
+test("a mask that arrives before the first frame isn't shown", () => {
+  const { layer, source, seen } = attachLayer();
   source.add(40);
   assert.deepEqual([layer.style.clipPath, seen.length], ["none", 0]);
 });
 
-test("while the video is paused, masks that are missing are asked for again", () => {
-  const { video, source } = wear();
+test("missing masks are requested again while the video is paused", () => {
+  const { video, source } = attachLayer();
   video.show(40);
   advance(500);
   assert.equal(source.wanted.length, 1, "a video that plays shows frames by itself");
@@ -154,8 +154,8 @@ test("while the video is paused, masks that are missing are asked for again", ()
   assert.deepEqual(source.wanted.slice(1).map(([ms]) => ms), [40, 40]);
 });
 
-test("the outline can be drawn over the video, in the layer's pixels", () => {
-  const { video, source, handle } = wear();
+test("the outline is available in the layer's pixels", () => {
+  const { video, source, handle } = attachLayer();
   assert.equal(handle.outline, "");
   source.add(40);
   video.show(40);
@@ -164,8 +164,8 @@ test("the outline can be drawn over the video, in the layer's pixels", () => {
   assert.equal(handle.outline, "");
 });
 
-test("sizes that change are followed at once", () => {
-  const { video, layer, source, handle } = wear();
+test("a changed size updates the outline immediately", () => {
+  const { video, layer, source, handle } = attachLayer();
   source.add(40);
   video.show(40);
   for (const element of [video, layer]) element.box = { x: 0, y: 0, width: 640, height: 360 };
@@ -175,8 +175,8 @@ test("sizes that change are followed at once", () => {
   assert.match(layer.style.clipPath, /M0 0L320 0L320 360Z/);
 });
 
-test("so are full screen, another picture's size, and a move that the page tells of", () => {
-  const { video, layer, source, handle } = wear();
+test("full screen, a changed video size and refresh() update the outline immediately", () => {
+  const { video, layer, source, handle } = attachLayer();
   source.add(40);
   video.show(40);
   const moves = [() => document.dispatchEvent(new Event("fullscreenchange")), () => video.emit("resize"), () => handle.refresh()];
@@ -187,8 +187,8 @@ test("so are full screen, another picture's size, and a move that the page tells
   });
 });
 
-test("a move that nobody tells of is found within half a second", () => {
-  const { video, layer, source, handle } = wear();
+test("a move without an event updates the outline within half a second", () => {
+  const { video, layer, source, handle } = attachLayer();
   source.add(40);
   source.add(80);
   source.add(120);
@@ -202,8 +202,8 @@ test("a move that nobody tells of is found within half a second", () => {
   assert.match(handle.outline, /^M10 0/);
 });
 
-test("an outline that stays needs no new clip path", () => {
-  const { video, layer, source } = wear();
+test("an unchanged outline doesn't set the clip path again", () => {
+  const { video, layer, source } = attachLayer();
   const writes = [];
   let clip = "";
   Object.defineProperty(layer.style, "clipPath", { get: () => clip, set: (value) => (writes.push(value), (clip = value)) });
@@ -212,8 +212,8 @@ test("an outline that stays needs no new clip path", () => {
   assert.equal(writes.filter((value) => value.startsWith("path")).length, 1);
 });
 
-test("an outline that stays is read once", () => {
-  const { video, source } = wear();
+test("an unchanged outline is read only once", () => {
+  const { video, source } = attachLayer();
   let reads = 0;
   const outline = Object.defineProperty({ width: 32, height: 18 }, "rings", { get: () => ((reads += 1), PERSON.rings) });
   for (const ms of [40, 80, 120]) source.add(ms, outline);
@@ -225,8 +225,8 @@ test("an outline that stays is read once", () => {
   assert.equal(reads, once);
 });
 
-test("while it plays the mask is the one of the frame that the next repaint shows", () => {
-  const { video, source, seen } = wear({}, { readyState: 4 });
+test("during playback the mask is that of the frame in the next repaint", () => {
+  const { video, source, seen } = attachLayer({}, { readyState: 4 });
   for (let ms = 0; ms <= 240; ms += 20) source.masks.set(ms, { pts: ms, shape: { outline: PERSON } });
   for (let number = 0; number < 8; number++) {
     if (number % 2) repaint();
@@ -237,7 +237,7 @@ test("while it plays the mask is the one of the frame that the next repaint show
   assert.equal(seen.at(-1).pts, 160, "its announcement is late");
 });
 
-test("exact masks come with a drawing, which goes when they do", () => {
+test("exact synchronization draws the video on a canvas until detached", () => {
   const [stage, video, layer, source] = [new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
   stage.append(video, layer);
   const handle = attach(video, layer, { source, sync: "exact" });
@@ -249,22 +249,22 @@ test("exact masks come with a drawing, which goes when they do", () => {
   assert.deepEqual(stage.children, [video, layer]);
 });
 
-test("a protected video isn't drawn", () => {
+test("a protected video isn't drawn on a canvas", () => {
   const [stage, video, layer] = [new FakeElement(), new FakeVideo({ readyState: 1, mediaKeys: {} }), new FakeElement()];
   stage.append(video, layer);
   handles.push(attach(video, layer, { source: new FakeSource(), sync: "exact" }));
   assert.deepEqual(stage.children, [video, layer]);
 });
 
-test("a browser that announces no frames has masks by the video's time", () => {
+test("without frame callbacks masks are found by the video's time", () => {
   const [video, layer, source] = [new OldVideo({ readyState: 2, currentTime: 0.047 }), new FakeElement(), new FakeSource()];
   source.add(40);
   handles.push(attach(video, layer, { source }));
   assert.match(layer.style.clipPath, /^path/);
 });
 
-test("once it is detached nothing is watched, and the layer is as it was", () => {
-  const { video, layer, source, handle, seen } = wear();
+test("detaching removes all listeners and restores the layer", () => {
+  const { video, layer, source, handle, seen } = attachLayer();
   source.add(40);
   video.show(40);
   handle.detach();
@@ -283,8 +283,8 @@ test("once it is detached nothing is watched, and the layer is as it was", () =>
   assert.equal(layer.style.clipPath, "");
 });
 
-test("a source that was handed over stays open, one that was opened here is closed", async () => {
-  const { source, handle } = wear();
+test("detaching closes only a source that attach opened itself", async () => {
+  const { source, handle } = attachLayer();
   handle.detach();
   assert.equal(source.closed, 0);
   const [video, layer] = [new FakeVideo({ readyState: 1 }), new FakeElement()];
@@ -296,7 +296,7 @@ test("a source that was handed over stays open, one that was opened here is clos
   await flush();
 });
 
-test("a layer that was attached twice is found as it was in the end", () => {
+test("detaching both of two attachments restores the layer", () => {
   const [video, layer, sources] = [new FakeVideo({ readyState: 2, currentTime: 0.047 }), new FakeElement(), [new FakeSource(), new FakeSource()]];
   for (const source of sources) source.add(40);
   const [first, second] = sources.map((source) => attach(video, layer, { source }));
@@ -307,10 +307,10 @@ test("a layer that was attached twice is found as it was in the end", () => {
   assert.equal(layer.style.clipPath, "");
 });
 
-test("masks are from a track, a live connection, or a source; without any it is said at once", () => {
+test("attach takes a track, a live connection or a source and rejects none of them", () => {
   const [video, layer] = [new FakeVideo(), new FakeElement()];
   assert.throws(() => attach(video, layer, {}), { name: "TypeError", message: /one of track, live and source/ });
-  assert.equal(layer.style.filter, "", "the layer is left alone");
+  assert.equal(layer.style.filter, "", "the layer is unchanged");
   const track = attach(video, layer, { track: "film.mattes" });
   assert.equal(track.source.constructor, openTrack("film.mattes").constructor);
   const live = attach(video, layer, { live: { url: "ws://test/v1/stream", width: 160 } });
@@ -319,8 +319,8 @@ test("masks are from a track, a live connection, or a source; without any it is 
   live.detach();
 });
 
-test("another film in the same video shows no mask of the one before", () => {
-  const { video, layer, source, handle } = wear();
+test("a new film in the same video doesn't show masks of the previous one", () => {
+  const { video, layer, source, handle } = attachLayer();
   source.add(40);
   video.show(40);
   video.emit("emptied");
@@ -331,15 +331,15 @@ test("another film in the same video shows no mask of the one before", () => {
   assert.match(layer.style.clipPath, /^path/);
 });
 
-test("a function tells each film's masks, and which film has none", () => {
-  const asked = [];
-  const track = ({ src }) => (asked.push(src), src === "none" ? null : `${src}.mattes`);
+test("a function chooses the track for each film, or none", () => {
+  const requested = [];
+  const track = ({ src }) => (requested.push(src), src === "none" ? null : `${src}.mattes`);
   const [video, layer, states] = [new FakeVideo({ readyState: 1, src: "one" }), new FakeElement(), []];
   const handle = attach(video, layer, { track, onframe: ({ state }) => states.push(state) });
   handles.push(handle);
   const { source: first } = handle;
   video.emit("loadstart");
-  assert.equal(handle.source, first, "the same film again needs nothing new");
+  assert.equal(handle.source, first, "the same film keeps its source");
   video.src = "none";
   video.emit("emptied");
   video.emit("loadstart");
@@ -348,15 +348,15 @@ test("a function tells each film's masks, and which film has none", () => {
   video.emit("loadstart");
   assert.equal(layer.style.filter, "opacity(0.3)");
   assert.notEqual(handle.source, first);
-  assert.deepEqual(asked, ["one", "one", "none", "two"]);
+  assert.deepEqual(requested, ["one", "one", "none", "two"]);
 });
 
-test("masks are changed without leaving the layer, and those before are closed", () => {
-  const { layer, source, handle, video } = wear();
+test("use() replaces the masks of a layer", () => {
+  const { layer, source, handle, video } = attachLayer();
   source.add(40);
   video.show(40);
   const other = new FakeSource();
-  other.add(40, NOBODY);
+  other.add(40, EMPTY);
   handle.use({ source: other });
   video.show(40);
   assert.equal(layer.style.clipPath, "none");
@@ -365,8 +365,8 @@ test("masks are changed without leaving the layer, and those before are closed",
   assert.equal(handle.source, other);
 });
 
-test("comments are as they were while the viewer doesn't want them behind people", () => {
-  const { video, layer, source, handle, seen } = wear();
+test("comments are unchanged while the viewer has turned masks off", () => {
+  const { video, layer, source, handle, seen } = attachLayer();
   source.add(40);
   video.show(40);
   let rests = 0;
@@ -376,7 +376,7 @@ test("comments are as they were while the viewer doesn't want them behind people
   assert.ok(!video.watched);
   const count = source.wanted.length;
   advance(2000);
-  assert.equal(source.wanted.length, count, "nothing is asked for meanwhile");
+  assert.equal(source.wanted.length, count, "no masks are requested meanwhile");
   handle.preferences.set({ on: true });
   video.show(40);
   assert.match(layer.style.clipPath, /^path/);
@@ -384,9 +384,9 @@ test("comments are as they were while the viewer doesn't want them behind people
   assert.equal(layer.style.clipPath, "");
 });
 
-test("a margin keeps comments away from people, at once", () => {
+test("a changed margin widens the outline immediately", () => {
   const square = { width: 64, height: 36, rings: [Float32Array.of(20, 10, 40, 10, 40, 26, 20, 26)] };
-  const { video, source, handle } = wear();
+  const { video, source, handle } = attachLayer();
   source.add(40, square);
   video.show(40);
   const left = () => Math.min(...handle.outline.split(/[MLZ]/).filter(Boolean).map(parseFloat));
@@ -395,7 +395,7 @@ test("a margin keeps comments away from people, at once", () => {
   assert.ok(Math.abs(left() - 91) < 3, `${left()}`);
 });
 
-test("comments that shine through are masked instead of clipped, and nothing is left of it", () => {
+test("partial strength uses an SVG mask, which is removed at full strength", () => {
   const [stage, video, layer, source] = [new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
   stage.append(video, layer);
   const handle = attach(video, layer, { source, preferences: { strength: 0.6 } });
@@ -412,34 +412,34 @@ test("comments that shine through are masked instead of clipped, and nothing is 
   handle.detach();
 });
 
-test("nothing fades for viewers who want less motion", () => {
+test("comments don't fade if the viewer prefers reduced motion", () => {
   globalThis.matchMedia = (query) => ({ matches: query.includes("reduce") });
-  const { video, layer, source } = wear();
+  const { video, layer, source } = attachLayer();
   source.add(40);
   video.show(40);
   assert.deepEqual([layer.style.filter, layer.animations.length], ["", 0]);
   delete globalThis.matchMedia;
 });
 
-test("why there are no masks is told once, and comments are no longer faint", () => {
-  const told = [];
-  const { video, layer, source, handle } = wear({ onerror: (why) => told.push(why) });
+test("an error is reported once and comments are no longer dimmed", () => {
+  const errors = [];
+  const { video, layer, source, handle } = attachLayer({ onerror: (why) => errors.push(why) });
   video.show(40);
   assert.equal(layer.style.filter, "opacity(0.3)");
   source.error = "no such track";
   source.onchange();
   assert.deepEqual([layer.style.filter, handle.error], ["", "no such track"]);
   advance(3000);
-  assert.deepEqual(told, ["no such track"]);
+  assert.deepEqual(errors, ["no such track"]);
   source.error = "";
   advance(500);
   source.error = "no such track";
   advance(500);
-  assert.equal(told.length, 2, "again after it was well");
+  assert.equal(errors.length, 2, "reported again after it had recovered");
 });
 
-test("an element that left the page costs nothing, and goes on when it is back", () => {
-  const { video, layer, source } = wear();
+test("a layer removed from the page is paused until it returns", () => {
+  const { video, layer, source } = attachLayer();
   source.add(40);
   video.show(40);
   layer.isConnected = false;
@@ -453,7 +453,7 @@ test("an element that left the page costs nothing, and goes on when it is back",
   assert.match(layer.style.clipPath, /^path/);
 });
 
-test("an element that isn't in the page yet is waited for, but not for ever", () => {
+test("a video that isn't in the page yet is waited for, but not forever", () => {
   const [video, layer, source] = [new FakeVideo({ readyState: 1, isConnected: false }), new FakeElement(), new FakeSource()];
   handles.push(attach(video, layer, { source }));
   advance(9000);
@@ -464,24 +464,24 @@ test("an element that isn't in the page yet is waited for, but not for ever", ()
 
 const FILM = { sha256: "0".repeat(64), clock: "media", width: 320, height: 180, pixel_ratio: [1, 1], first_ms: 0, end_ms: 60_000, coded_ms: 0, origin_ms: 0 };
 
-test("masks of another film are an error that is told, and aren't shown", () => {
-  const told = [];
-  const { video, layer, source, handle, seen } = wear({ onerror: (why) => told.push(why) }, { readyState: 4 });
+test("masks of a different film are reported as an error and not shown", () => {
+  const errors = [];
+  const { video, layer, source, handle, seen } = attachLayer({ onerror: (why) => errors.push(why) }, { readyState: 4 });
   source.film = { ...FILM, end_ms: 90_000 };
   source.add(40);
   video.show(40);
   assert.deepEqual([seen.at(-1).state, layer.style.clipPath], ["late", "none"]);
   assert.equal(handle.error, "the masks are of a film of 90.0 s, this one is 60.0 s");
   handle.refresh();
-  assert.deepEqual(told, [handle.error]);
+  assert.deepEqual(errors, [handle.error]);
   source.film = FILM;
   source.add(80);
   video.show(80);
   assert.deepEqual([seen.at(-1).state, handle.error], ["masked", ""]);
 });
 
-test("masks are looked for at the player's time and an offset", () => {
-  const { video, source, seen } = wear({ offset: 1000 });
+test("masks are found by the player's time plus the offset", () => {
+  const { video, source, seen } = attachLayer({ offset: 1000 });
   source.add(1040);
   video.show(40);
   const { time, pts, lag, state } = seen.at(-1);
@@ -489,8 +489,8 @@ test("masks are looked for at the player's time and an offset", () => {
   assert.deepEqual(source.wanted.at(-1), [1040, video]);
 });
 
-test("where a mapping knows no time there are no masks", () => {
-  const { video, source, seen } = wear({ clock: (ms) => (ms < 100 ? null : ms - 100) });
+test("there are no masks where the clock function returns null", () => {
+  const { video, source, seen } = attachLayer({ clock: (ms) => (ms < 100 ? null : ms - 100) });
   source.film = { ...FILM, end_ms: 9000 }; // the duration of a moving window isn't the film's
   source.add(40);
   video.show(40);
@@ -500,10 +500,10 @@ test("where a mapping knows no time there are no masks", () => {
   assert.deepEqual(source.wanted.map(([ms]) => ms), [40]);
 });
 
-test("a Firefox that stands elsewhere than at its last announced frame has the mask of its time", () => {
-  const { video, source, seen } = wear({}, { mozHasAudio: false });
+test("in Firefox a paused video uses the mask of its current time", () => {
+  const { video, source, seen } = attachLayer({}, { mozHasAudio: false });
   source.add(40);
-  source.add(400, NOBODY);
+  source.add(400, EMPTY);
   video.show(40);
   Object.assign(video, { paused: true, currentTime: 0.1 });
   advance(500);
@@ -513,8 +513,8 @@ test("a Firefox that stands elsewhere than at its last announced frame has the m
   assert.deepEqual([seen.at(-1).time, seen.at(-1).state], [400, "nobody"]);
 });
 
-test("comments are as they are where no mask will come", () => {
-  const { video, layer, source, handle } = wear({ late: "hide", clock: (ms) => (ms < 5000 ? null : ms - 5000) });
+test("comments are unchanged at times that the source doesn't cover", () => {
+  const { video, layer, source, handle } = attachLayer({ late: "hide", clock: (ms) => (ms < 5000 ? null : ms - 5000) });
   source.covers = (ms) => ms < 1000;
   video.show(40); // before the film starts
   assert.deepEqual([layer.style.filter, handle.stats.state, handle.stats.missed], ["", "off", 0]);
@@ -527,7 +527,7 @@ test("comments are as they are where no mask will come", () => {
   assert.deepEqual([layer.style.filter, layer.style.clipPath, handle.stats.state], ["", "none", "off"]);
 });
 
-test("where a track and live masks are both given, each counts on its own clock", () => {
+test("the offset applies to the track but not to live masks", () => {
   const [video, layer] = [new FakeVideo({ readyState: 1, mozHasAudio: false, src: "film" }), new FakeElement()];
   const handle = attach(video, layer, { track: ({ src }) => (src === "film" ? "film.mattes" : null), live: "ws://test/v1/stream", offset: 300 });
   handles.push(handle);
@@ -543,7 +543,7 @@ test("where a track and live masks are both given, each counts on its own clock"
   assert.deepEqual(wanted, [540, 40]);
 });
 
-test("of several addresses the one that plays in the end has its masks", () => {
+test("masks are chosen for the video address that finally plays", () => {
   const [video, layer] = [new FakeVideo({ readyState: 0, currentSrc: "film.av1" }), new FakeElement()];
   const handle = attach(video, layer, { track: ({ currentSrc }) => (currentSrc === "film.mp4" ? "film.mattes" : null) });
   handles.push(handle);
@@ -555,7 +555,7 @@ test("of several addresses the one that plays in the end has its masks", () => {
   assert.match(handle.source.constructor.name, /Track/);
 });
 
-test("a video that turns out to be protected isn't drawn any more", () => {
+test("drawing stops when a video turns out to be protected", () => {
   for (const protect of [(video) => video.emit("encrypted"), (video) => ((video.mediaKeys = {}), advance(500))]) {
     const [stage, video, layer] = [new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement()];
     stage.append(video, layer);
@@ -567,8 +567,8 @@ test("a video that turns out to be protected isn't drawn any more", () => {
   }
 });
 
-test("what a framework took away with the layer's style comes back", () => {
-  const { video, layer, source } = wear();
+test("styles that a framework removes are set again", () => {
+  const { video, layer, source } = attachLayer();
   source.add(40);
   video.show(40);
   const { clipPath } = layer.style;
@@ -584,7 +584,7 @@ test("what a framework took away with the layer's style comes back", () => {
   assert.equal(layer.style.filter, "opacity(0.3)");
 });
 
-test("a layer that is put elsewhere keeps its mask beside it, of a name that nobody else has", () => {
+test("an SVG mask has a unique id and moves with its layer", () => {
   const [stage, other, video, layer, source] = [new FakeElement(), new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
   stage.append(video, layer);
   const handle = attach(video, layer, { source, preferences: { strength: 0.6 } });
@@ -599,7 +599,7 @@ test("a layer that is put elsewhere keeps its mask beside it, of a name that nob
   assert.equal(root.parent, other);
 });
 
-test("what isn't a video, or no layer, is told by what it is", () => {
+test("an invalid video or layer is rejected with what was received", () => {
   const [video, layer] = [new FakeVideo(), new FakeElement()];
   assert.throws(() => attach(null, layer, { track: "film.mattes" }), { name: "TypeError", message: "attach: expected a <video> element, received null" });
   assert.throws(() => attach({ el: layer }, layer, { track: "a" }), /expected a <video> element, received Object/);
@@ -609,23 +609,23 @@ test("what isn't a video, or no layer, is told by what it is", () => {
   assert.throws(() => attach(video, layer), /one of track, live and source/);
 });
 
-test("masks of another film may count from elsewhere", () => {
-  const { video, handle } = wear({ offset: 1000 });
+test("use() can change the offset", () => {
+  const { video, handle } = attachLayer({ offset: 1000 });
   const other = new FakeSource();
   handle.use({ source: other, offset: 0 });
   video.show(40);
   assert.deepEqual(other.wanted.at(-1), [40, video]);
 });
 
-test("a page's callback that fails is called once for a reason", () => {
-  let told = 0;
+test("a failing error callback is called only once for each reason", () => {
+  let calls = 0;
   const onerror = () => {
-    told += 1;
+    calls += 1;
     throw new TypeError("of the page");
   };
-  const { source } = wear({ onerror });
+  const { source } = attachLayer({ onerror });
   source.error = "no such track";
   assert.throws(() => source.onchange(), /of the page/);
   advance(2000);
-  assert.equal(told, 1);
+  assert.equal(calls, 1);
 });

@@ -31,7 +31,7 @@ function lanes(layer) {
   return found;
 }
 
-test("lanes are full from the start, over the upper part of the layer", () => {
+test("lanes are filled from the start over the upper part of the layer", () => {
   const { layer, restore } = start();
   const tops = [...lanes(layer).keys()].map(parseFloat);
   assert.equal(tops.length, 12);
@@ -49,14 +49,14 @@ test("comments of a lane don't overlap", () => {
   restore();
 });
 
-test("texts come in turn, over and over", () => {
+test("texts are repeated in order", () => {
   const { layer, restore } = start({ size: 120 });
   const texts = layer.children.map(({ textContent }) => textContent);
   texts.forEach((text, at) => assert.equal(text, TEXTS[at % 3]));
   restore();
 });
 
-test("every comment leaves at the left, at its lane's speed", () => {
+test("every comment moves out at the left with its lane's speed", () => {
   const { layer, restore } = start();
   for (const span of layer.children) {
     const [{ keyframes, options }] = span.animations;
@@ -70,13 +70,13 @@ test("every comment leaves at the left, at its lane's speed", () => {
   restore();
 });
 
-test("what would have left already isn't shown", () => {
+test("comments that would already be out of the layer aren't shown", () => {
   const { layer, restore } = start({ size: 10, chances: Array(12).fill(0.5).concat([1]) });
   for (const span of layer.children) assert.ok(findStart(span.animations[0]) + 10 > 0);
   restore();
 });
 
-test("comments stand still until the video plays, and again when it pauses", () => {
+test("comments move only while the video plays", () => {
   const { layer, comments, restore } = start();
   const states = () => new Set(layer.getAnimations().map(({ playState, playbackRate }) => `${playState} ${playbackRate}`));
   assert.deepEqual([...states()], ["paused 1"]);
@@ -92,7 +92,7 @@ function empty(layer) {
   for (const animation of layer.getAnimations()) animation.currentTime = animation.options.duration;
 }
 
-test("a lane whose last comment is wholly in has a new one from the right", () => {
+test("a lane gets a new comment once its last one is completely visible", () => {
   const { layer, comments, restore } = start();
   comments.setPace(true, 1);
   const count = layer.children.length;
@@ -109,7 +109,7 @@ test("a lane whose last comment is wholly in has a new one from the right", () =
   restore();
 });
 
-test("while the video stands still no lane is filled", () => {
+test("no comments are added while the video is paused", () => {
   const { layer, restore } = start();
   const count = layer.children.length;
   empty(layer);
@@ -118,7 +118,7 @@ test("while the video stands still no lane is filled", () => {
   restore();
 });
 
-test("what the viewer says comes with the next comments, once, and looks its own way", () => {
+test("a viewer's comment is shown once with its own style", () => {
   const { layer, comments, restore } = start();
   comments.setPace(true, 1);
   comments.say("hello");
@@ -134,7 +134,7 @@ test("what the viewer says comes with the next comments, once, and looks its own
   restore();
 });
 
-test("two things that were said come one after the other", () => {
+test("two comments of a viewer are shown one after the other", () => {
   const { layer, comments, restore } = start();
   comments.setPace(true, 1);
   comments.say("first");
@@ -149,7 +149,7 @@ test("two things that were said come one after the other", () => {
   restore();
 });
 
-test("some comments have a colour, most are white", () => {
+test("some comments are coloured but most are white", () => {
   const layer = new FakeElement();
   layer.box = { x: 0, y: 0, width: WIDTH, height: 600 };
   const { createElement } = document;
@@ -163,7 +163,7 @@ test("some comments have a colour, most are white", () => {
   assert.ok(new Set(colours).size > 2);
 });
 
-test("another size begins anew, no size has no comments", () => {
+test("a changed size fills the lanes again, and a size of 0 removes comments", () => {
   const { layer, restore } = start();
   const [first] = layer.children;
   layer.box = { x: 0, y: 0, width: 400, height: 300 };
@@ -176,7 +176,7 @@ test("another size begins anew, no size has no comments", () => {
   restore();
 });
 
-test("the demo page has comments enough, each short and once", () => {
+test("the demo page has enough short comments without duplicates", () => {
   assert.ok(DEMO_COMMENTS.length >= 36, "three to a lane");
   assert.equal(new Set(DEMO_COMMENTS).size, DEMO_COMMENTS.length);
   assert.ok(DEMO_COMMENTS.every((text) => text.length > 0 && text.length <= 30));

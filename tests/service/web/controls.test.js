@@ -16,7 +16,7 @@ function make(choices = {}) {
   return { preferences, group, toggle, margin, strength };
 }
 
-test("a switch and two sliders show what was chosen, with names and values for screen readers", () => {
+test("a switch and two sliders show the preferences with accessible names and values", () => {
   const { group, toggle, margin, strength } = make({ margin: 0.015, strength: 0.6 });
   assert.deepEqual([toggle.checked, margin.value, strength.value], [true, "1.5", "60"]);
   assert.deepEqual([toggle.getAttribute("role"), toggle.getAttribute("type")], ["switch", "checkbox"]);
@@ -25,7 +25,7 @@ test("a switch and two sliders show what was chosen, with names and values for s
   assert.deepEqual(group.all("label").map(({ textContent }) => textContent), ["Comments behind people", "Distance", "Strength"]);
 });
 
-test("what is moved is chosen", () => {
+test("using a control changes the preference", () => {
   const { preferences, toggle, margin, strength } = make();
   margin.value = "2";
   margin.emit("input");
@@ -34,16 +34,16 @@ test("what is moved is chosen", () => {
   toggle.checked = false;
   toggle.emit("change");
   assert.deepEqual([preferences.on, preferences.margin, preferences.strength], [false, 0.02, 0.35]);
-  assert.deepEqual([margin.disabled, strength.disabled], [true, true], "sliders of nothing");
+  assert.deepEqual([margin.disabled, strength.disabled], [true, true], "sliders are disabled while masks are off");
 });
 
-test("what is chosen elsewhere is shown", () => {
+test("a preference changed elsewhere updates the controls", () => {
   const { preferences, toggle, margin } = make();
   preferences.set({ on: false, margin: 0.05 });
   assert.deepEqual([toggle.checked, margin.value], [false, "5"]);
 });
 
-test("keys that move a slider don't reach the player, others do", () => {
+test("keys that move a slider don't reach the player, but others do", () => {
   const { group } = make();
   for (const [key, reaches] of [["ArrowLeft", false], [" ", false], ["Home", false], ["Tab", true], ["f", true]]) {
     let stopped = false;
@@ -52,7 +52,7 @@ test("keys that move a slider don't reach the player, others do", () => {
   }
 });
 
-test("words are in the viewer's language, in the page's first", () => {
+test("labels are in the page's language or the given one", () => {
   assert.equal(findLabels("zh-CN").title, "弹幕防挡人物");
   assert.equal(findLabels("ja").margin, "間隔");
   assert.equal(findLabels("tlh").strength, "Strength");
@@ -61,11 +61,11 @@ test("words are in the viewer's language, in the page's first", () => {
   document.documentElement.lang = "";
 });
 
-test("sliders end where preferences do", () => {
+test("the maximum of a slider is that of its preference", () => {
   assert.deepEqual(SLIDERS.map(({ name, most }) => [name, most]), [["margin", 5], ["strength", 100]]);
 });
 
-test("several may follow the same element's preferences", () => {
+test("several callbacks can follow the preferences of one element", () => {
   const preferences = new Preferences();
   const element = document.createElement("div");
   const calls = [];

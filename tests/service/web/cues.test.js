@@ -16,7 +16,7 @@ class FakeTrack extends EventTarget {
   }
 }
 
-test("a frame has the newest cue that isn't over", () => {
+test("the mask of a frame is the newest cue that hasn't ended", () => {
   const source = openCues(new FakeTrack([1, 1.04, payload({ coverage: 0.1 })], [1.04, 1.08, payload({ coverage: 0.2, cut: true })], [3, 4, payload()]));
   assert.equal(source.at(980), null);
   assert.deepEqual([source.at(1000).pts, source.at(1000).coverage], [1000, 0.1]);
@@ -26,7 +26,7 @@ test("a frame has the newest cue that isn't over", () => {
   assert.equal(source.at(3500).pts, 3000);
 });
 
-test("a track is loaded without being shown, and again after a player turned it off", () => {
+test("a text track is loaded hidden, and again after a player disabled it", () => {
   const track = new FakeTrack();
   const source = openCues(track);
   assert.equal(track.mode, "hidden");
@@ -35,10 +35,10 @@ test("a track is loaded without being shown, and again after a player turned it 
   assert.equal(track.mode, "hidden");
   track.mode = "showing";
   openCues(track);
-  assert.equal(track.mode, "showing", "somebody wants to see it");
+  assert.equal(track.mode, "showing", "a visible track stays visible");
 });
 
-test("a track that a player makes later is found, and another one for another film", () => {
+test("a text track that is added or replaced later is found", () => {
   const [first, second] = [new FakeTrack([0, 1, payload({ coverage: 0.1 })]), new FakeTrack([0, 1, payload({ coverage: 0.2 })])];
   const video = { textTracks: [] };
   const source = openCues(({ textTracks }) => textTracks[0]);
@@ -52,7 +52,7 @@ test("a track that a player makes later is found, and another one for another fi
   assert.equal(source.at(0).coverage, 0.2);
 });
 
-test("a cue is read once, and what comes is told", () => {
+test("a cue is parsed once, and new cues are reported until closed", () => {
   const track = new FakeTrack([0, 1, payload()]);
   const source = openCues(track);
   let changes = 0;
@@ -64,7 +64,7 @@ test("a cue is read once, and what comes is told", () => {
   assert.equal(changes, 1);
 });
 
-test("a text track that the browser couldn't load is told, until there is another one", () => {
+test("a text track that failed to load is reported until it is replaced", () => {
   const [track, other] = [new FakeTrack(), new FakeTrack()];
   const source = openCues((video) => video.now);
   const elements = [{ track: other, readyState: 2, src: "b.vtt" }, { track, readyState: 3, src: "http://test/a.vtt" }];
@@ -76,7 +76,7 @@ test("a text track that the browser couldn't load is told, until there is anothe
   assert.equal(source.error, "");
 });
 
-test("cues that haven't come are none, and subtitles are no masks", () => {
+test("subtitles are reported as an error, and missing cues give no mask", () => {
   const track = new FakeTrack([0, 1, "Good morning"]);
   const source = openCues(track);
   assert.equal(source.at(500), null);

@@ -7,12 +7,12 @@ import { advance, FakeHtmlElement, FakeInput, FakeResizeObserver, FakeSocket, Fa
 const document = installBrowser();
 const HTML = readFileSync(new URL("../../../service/danmatte/web/index.html", import.meta.url), "utf8");
 const KINDS = { input: FakeInput, svg: FakeSvgElement, path: FakeSvgElement, video: FakeVideo };
-const asked = [];
+const requests = [];
 let pages = 0;
 let reducedMotion = false;
 
 globalThis.matchMedia = () => ({ matches: reducedMotion });
-globalThis.fetch = (url) => (asked.push(String(url)), new Promise(() => {}));
+globalThis.fetch = (url) => (requests.push(String(url)), new Promise(() => {}));
 URL.createObjectURL = (file) => `blob:${file.name}`;
 
 /** The elements of index.html as siblings, except the outline's path. */
@@ -50,7 +50,7 @@ async function openPage() {
 beforeEach(() => {
   advance(1000);
   reducedMotion = false;
-  asked.length = 0;
+  requests.length = 0;
   FakeSocket.all.length = 0;
   URL.revokeObjectURL = mock.fn();
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices: {} }, configurable: true });
@@ -64,13 +64,13 @@ function plugCamera() {
   return { camera, track };
 }
 
-test("the sample plays at once, with the masks that come along", async () => {
+test("the sample plays immediately with its track", async () => {
   const { video } = await openPage();
   assert.ok(!video.paused);
-  assert.deepEqual(asked, ["http://test/sample.mattes"]);
+  assert.deepEqual(requests, ["http://test/sample.mattes"]);
 });
 
-test("who wants less motion starts it", async () => {
+test("with reduced motion the viewer starts the sample", async () => {
   reducedMotion = true;
   const { video, start } = await openPage();
   assert.ok(video.paused);
@@ -78,7 +78,7 @@ test("who wants less motion starts it", async () => {
   assert.ok(!video.paused);
 });
 
-test("a browser that lets nothing play by itself leaves a page that works", async () => {
+test("the page works in a browser that blocks autoplay", async () => {
   const page = await openPage();
   page.video.play = () => Promise.reject(new DOMException("no", "NotAllowedError"));
   page.video.paused = true;
@@ -87,7 +87,7 @@ test("a browser that lets nothing play by itself leaves a page that works", asyn
   assert.ok(page.video.paused);
 });
 
-test("the player's buttons play and pause, and a click is one click", async () => {
+test("buttons play and pause once per click", async () => {
   const { video, play, screen, stage } = await openPage();
   for (const element of [play, screen]) {
     let stopped = 0;
@@ -99,7 +99,7 @@ test("the player's buttons play and pause, and a click is one click", async () =
   assert.ok(!video.paused);
 });
 
-test("comments stand still with the video and hurry with it", async () => {
+test("comments pause with the video and follow its speed", async () => {
   const { video, comments } = await openPage();
   const span = new FakeHtmlElement("span");
   comments.append(span);
@@ -111,13 +111,13 @@ test("comments stand still with the video and hurry with it", async () => {
   assert.deepEqual([animation.playState, animation.playbackRate], ["running", 2]);
 });
 
-test("speeds come in turn", async () => {
+test("the speed button cycles through the speeds", async () => {
   const { video, rate } = await openPage();
   const shown = [1, 2, 3].map(() => (rate.click(), [video.playbackRate, rate.textContent]));
   assert.deepEqual(shown, [[2, "2×"], [0.5, "½×"], [1, "1×"]]);
 });
 
-test("full screen is the player's, and ends by the same button", async () => {
+test("the full-screen button toggles full screen of the player", async () => {
   const { stage, full } = await openPage();
   stage.requestFullscreen = () => (document.fullscreenElement = stage);
   full.click();
@@ -128,7 +128,7 @@ test("full screen is the player's, and ends by the same button", async () => {
   full.click(); // browsers without full screen
 });
 
-test("the position is shown and set, where the video has a length", async () => {
+test("the position is shown and can be set if the video has a length", async () => {
   const { video, seek, clock } = await openPage();
   Object.assign(video, { currentTime: 75.5, duration: 100 });
   video.emit("timeupdate");
@@ -143,7 +143,7 @@ test("the position is shown and set, where the video has a length", async () => 
   assert.equal(seek.value, "0");
 });
 
-test("in front of people comments have no masks, behind them they have", async () => {
+test("comments are masked only behind people", async () => {
   const page = await openPage();
   assert.equal(page.comments.style.filter, "opacity(0.3)", "masks aren't there yet");
   page.choose("side", "front");
@@ -152,7 +152,7 @@ test("in front of people comments have no masks, behind them they have", async (
   assert.equal(page.comments.style.filter, "opacity(0.3)");
 });
 
-test("the viewer's own video is masked live, by a copy ahead", async () => {
+test("the viewer's own video is masked live with a look-ahead copy", async () => {
   const page = await openPage();
   let clicks = 0;
   page.file.addEventListener("click", () => (clicks += 1));
@@ -171,7 +171,7 @@ test("the viewer's own video is masked live, by a copy ahead", async () => {
   assert.equal(page.note.textContent, "");
 });
 
-test("who chooses no file is back at the sample, which goes on", async () => {
+test("cancelling the choice of a file keeps the sample playing", async () => {
   const page = await openPage();
   page.choose("source", "file");
   page.file.files = [];
@@ -179,19 +179,19 @@ test("who chooses no file is back at the sample, which goes on", async () => {
   page.file.emit("cancel");
   assert.ok(page.radio("source", "sample").checked);
   assert.equal(page.video.src, "sample.webm");
-  assert.deepEqual(asked, ["http://test/sample.mattes"], "it isn't opened again");
+  assert.deepEqual(requests, ["http://test/sample.mattes"], "it isn't opened again");
 });
 
-test("a video that can't be played says so, and the sample is back", async () => {
+test("a video that can't be played is reported and replaced by the sample", async () => {
   const page = await openPage();
   page.file.files = [{ name: "text.mp4" }];
   page.file.emit("change");
   page.video.emit("error");
   assert.deepEqual([page.video.src, page.note.textContent], ["sample.webm", "This video can't be played here"]);
-  assert.equal(asked.length, 2);
+  assert.equal(requests.length, 2);
 });
 
-test("a camera is masked live, and let go of afterwards", async () => {
+test("a camera is masked live and stopped afterwards", async () => {
   const page = await openPage();
   const { camera, track } = plugCamera();
   page.choose("source", "camera");
@@ -203,7 +203,7 @@ test("a camera is masked live, and let go of afterwards", async () => {
   assert.deepEqual([page.video.srcObject, page.video.src], [null, "sample.webm"]);
 });
 
-test("a second click on the camera ends its first picture", async () => {
+test("a second click on the camera stops the first stream", async () => {
   const page = await openPage();
   const first = plugCamera();
   page.choose("source", "camera");
@@ -214,7 +214,7 @@ test("a second click on the camera ends its first picture", async () => {
   assert.deepEqual([first, second].map(({ track }) => track.stop.mock.callCount()), [1, 0]);
 });
 
-test("a camera that is allowed too late is let go of", async () => {
+test("a camera that is allowed too late is stopped", async () => {
   const page = await openPage();
   const { camera, track } = plugCamera();
   let allow = () => {};
@@ -227,7 +227,7 @@ test("a camera that is allowed too late is let go of", async () => {
   assert.equal(page.video.src, "sample.webm");
 });
 
-test("without a camera the sample stays", async () => {
+test("the sample stays if the camera is denied", async () => {
   const page = await openPage();
   navigator.mediaDevices.getUserMedia = async () => {
     throw new DOMException("denied", "NotAllowedError");
@@ -239,7 +239,7 @@ test("without a camera the sample stays", async () => {
   assert.equal(page.video.src, "sample.webm");
 });
 
-test("figures are shown on request, and not more often than can be read", async () => {
+test("figures are shown on request and updated at a limited rate", async () => {
   const page = await openPage();
   page.video.show(40);
   assert.equal(page.timings.children.length, 0);
@@ -259,7 +259,7 @@ test("figures are shown on request, and not more often than can be read", async 
   assert.equal(page.timings.hidden, true);
 });
 
-test("live figures tell of the connection, too", async () => {
+test("live figures include the connection", async () => {
   const page = await openPage();
   plugCamera();
   page.choose("source", "camera");
@@ -271,7 +271,7 @@ test("live figures tell of the connection, too", async () => {
   assert.deepEqual(names.slice(-3), ["Round trip", "Masks", "Skipped"]);
 });
 
-test("the outline is drawn while it is asked for, and cleared with the masks", async () => {
+test("the outline is drawn on request and cleared with the masks", async () => {
   const page = await openPage();
   const path = page.outline.firstElementChild;
   page["show-outline"].checked = true;
@@ -288,10 +288,10 @@ test("the outline is drawn while it is asked for, and cleared with the masks", a
   page.choose("side", "behind");
   path.setAttribute("d", "M0 0Z");
   page.choose("side", "front");
-  assert.equal(path.getAttribute("d"), "", "an outline that is hidden isn't an old one when it is shown again");
+  assert.equal(path.getAttribute("d"), "", "a hidden outline isn't outdated when shown again");
 });
 
-test("what the viewer says is sent once, without blanks around it, and nothing isn't", async () => {
+test("a viewer's comment is trimmed and shown once, and an empty one isn't", async () => {
   const page = await openPage();
   const feed = () => {
     for (const animation of page.comments.getAnimations()) animation.currentTime = animation.options.duration ?? 0;
@@ -310,7 +310,7 @@ test("what the viewer says is sent once, without blanks around it, and nothing i
   assert.deepEqual(own.map(({ textContent }) => textContent), ["hello"]);
 });
 
-test("a page without what the script needs says which element is missing", async () => {
+test("a missing element of the page is reported", async () => {
   const whole = document.body;
   document.body = new FakeHtmlElement("body");
   await assert.rejects(import(`../../../service/danmatte/web/demo.js?${++pages}`), /expected .* at #stage/);

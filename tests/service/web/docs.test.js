@@ -104,7 +104,7 @@ async function send({ form, output }) {
   return requests.at(-1);
 }
 
-test("the page says what it describes, tag by tag", () => {
+test("operations are listed by tag", () => {
   assert.equal(about.textContent, "Masks of people\n\nVersion 9.9");
   assert.deepEqual(operations.children.map(({ tag }) => tag), ["h2", "details", "h2", "details", "details"]);
   assert.deepEqual(operations.all("h2").map(({ textContent }) => textContent), ["masks ours", "inference theirs"]);
@@ -115,7 +115,7 @@ test("the page says what it describes, tag by tag", () => {
   ]);
 });
 
-test("a form is made when its card is first opened, and once", () => {
+test("a form is created once, when its card is first opened", () => {
   const card = operations.children[1];
   card.open = false;
   assert.equal(card.all("form").length, 0);
@@ -125,7 +125,7 @@ test("a form is made when its card is first opened, and once", () => {
   assert.equal(card.all("form").length, 1);
 });
 
-test("choices, switches, numbers and texts have fields of their own", () => {
+test("each type of parameter has a suitable field", () => {
   const { fields } = open("post", "/v1/mattes");
   assert.deepEqual(fields.format.all("option").map(({ value }) => value), ["", "png", "svg"]);
   assert.deepEqual(fields.soft.all("option").map(({ value }) => value), ["", "true", "false"]);
@@ -135,24 +135,24 @@ test("choices, switches, numbers and texts have fields of their own", () => {
   assert.equal(fields.threshold.required, false);
 });
 
-test("what must be filled in is, with the first example", () => {
+test("required fields are filled in with the first example", () => {
   const { fields } = open("get", "/v2/models/{name}");
   assert.deepEqual([fields.name.value, fields.name.required], ["deeplab", true]);
 });
 
-test("a picture is sent as a file, and only pictures are offered", () => {
+test("a picture is chosen as a file of the accepted types", () => {
   const { fields } = open("post", "/v1/mattes");
   assert.deepEqual([fields.file.type, fields.file.accept], ["file", "image/jpeg,image/png"]);
   assert.equal(fields.body, undefined);
 });
 
-test("JSON has an example with every required field and no others", () => {
+test("a JSON body has an example with exactly the required fields", () => {
   const { fields } = open("post", "/v2/models/{name}");
   assert.deepEqual(JSON.parse(fields.body.value), { inputs: [{ name: "", shape: [1] }], label: 1, kind: "FP32", flag: true });
-  assert.ok(fields.file, "or bytes as they are");
+  assert.ok(fields.file, "or a file with raw bytes");
 });
 
-test("schemas are listed with what they refer to", () => {
+test("schemas are shown with their references resolved", () => {
   const { schemas } = open("get", "/v2/models/{name}");
   assert.match(schemas, /^200 {2}application\/json\n/);
   assert.deepEqual(JSON.parse(schemas.slice(schemas.indexOf("\n"))), DESCRIPTION.components.schemas.tensor);
@@ -161,7 +161,7 @@ test("schemas are listed with what they refer to", () => {
   assert.match(open("post", "/v2/models/{name}").schemas, /^body {2}application\/json\n\{[^]*"shape"/);
 });
 
-test("fields go where they belong: path, query and header; empty ones nowhere", async () => {
+test("fields are sent in path, query or header, and empty ones are left out", async () => {
   const parts = open("post", "/v1/mattes");
   Object.assign(parts.fields.format, { value: "svg" });
   Object.assign(parts.fields["X-Request-Id"], { value: "7" });
@@ -174,19 +174,19 @@ test("fields go where they belong: path, query and header; empty ones nowhere", 
   assert.equal((await send(named)).url, "http://test/v2/models/a%2Fb%20c");
 });
 
-test("the page isn't left when a form is sent", () => {
+test("submitting a form doesn't leave the page", () => {
   const { form } = open("get", "/v2/models/{name}");
   assert.ok(form.emit("submit").defaultPrevented);
 });
 
-test("a key is sent with everything, and none when there is none", async () => {
+test("the API key is sent with every request if one is given", async () => {
   const parts = open("get", "/v2/models/{name}");
   assert.equal((await send(parts)).headers.get("Authorization"), null);
   key.value = "secret";
   assert.equal((await send(parts)).headers.get("Authorization"), "Bearer secret");
 });
 
-test("a body is the file that was chosen, or else the text", async () => {
+test("the body is the chosen file or otherwise the text", async () => {
   const parts = open("post", "/v2/models/{name}");
   parts.fields.file.files = [];
   parts.fields.body.value = '{"inputs": []}';
@@ -196,7 +196,7 @@ test("a body is the file that was chosen, or else the text", async () => {
   assert.equal((await send(parts)).body, file);
 });
 
-test("an answer is shown with status, time and headers", async () => {
+test("a response is shown with status, time and headers", async () => {
   const parts = open("get", "/v2/models/{name}");
   answer = () => {
     advance(42);
@@ -208,7 +208,7 @@ test("an answer is shown with status, time and headers", async () => {
   assert.equal(body, '{"name": "toy"}');
 });
 
-test("a mask is shown as a picture, whose memory is given back", async () => {
+test("a mask is shown as a picture and its URL is revoked", async () => {
   const parts = open("get", "/v2/models/{name}");
   answer = () => new Response("png", { headers: { "Content-Type": "image/png" } });
   await send(parts);
@@ -218,7 +218,7 @@ test("a mask is shown as a picture, whose memory is given back", async () => {
   assert.deepEqual(URL.revokeObjectURL.mock.calls.at(-1).arguments, ["blob:image/png"]);
 });
 
-test("a long text is cut, bytes are counted", async () => {
+test("a long text is shortened and bytes are counted", async () => {
   const parts = open("get", "/v2/models/{name}");
   answer = () => new Response("x".repeat(20_001), { headers: { "Content-Type": "text/plain" } });
   await send(parts);
@@ -229,7 +229,7 @@ test("a long text is cut, bytes are counted", async () => {
   assert.ok(parts.output.textContent.endsWith("7 bytes"));
 });
 
-test("a server that can't be reached is said", async () => {
+test("an unreachable server is reported", async () => {
   const parts = open("get", "/v2/models/{name}");
   answer = () => {
     throw new TypeError("Failed to fetch");
@@ -238,7 +238,7 @@ test("a server that can't be reached is said", async () => {
   assert.equal(parts.output.textContent, "TypeError: Failed to fetch");
 });
 
-test("a text of the service's is text on the page, whatever is in it", async () => {
+test("markup in a response is shown as text", async () => {
   const parts = open("get", "/v2/models/{name}");
   answer = () => new Response("<img onerror=alert(1)>", { headers: { "Content-Type": "text/html" } });
   await send(parts);

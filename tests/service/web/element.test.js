@@ -19,7 +19,7 @@ FakeHtmlElement.prototype.querySelector = function (selector) {
 const { DanmatteLayer } = await import("../../../service/danmatte/web/element.js");
 
 /** A layer with these attributes, inside a player. */
-function put(attributes, video = new FakeVideo({ readyState: 1 })) {
+function addLayer(attributes, video = new FakeVideo({ readyState: 1 })) {
   const [player, inner, layer] = [new FakeHtmlElement(), new FakeHtmlElement(), new DanmatteLayer()];
   if (video) player.append(video);
   player.append(inner);
@@ -29,28 +29,28 @@ function put(attributes, video = new FakeVideo({ readyState: 1 })) {
   return { player, layer, video };
 }
 
-test("it attaches itself to the nearest video around, and lets go when it leaves", () => {
-  const { layer, video } = put({ track: "film.mattes" });
+test("the element attaches to the nearest video and detaches when removed", () => {
+  const { layer, video } = addLayer({ track: "film.mattes" });
   assert.ok(layer.handle);
   assert.equal(layer.style.filter, "opacity(0.3)");
   layer.disconnectedCallback();
   assert.deepEqual([layer.handle, layer.style.filter, video.watched], [null, "", false]);
 });
 
-test("a video is named by its id, or a player that holds it", () => {
+test("the attribute for names a video or a player that contains it", () => {
   const [named, player] = [new FakeVideo({ readyState: 1 }), new FakeHtmlElement()];
   found.set("film", named);
   player.append(new FakeVideo({ readyState: 1 }));
   found.set("player", player);
   for (const id of ["film", "player"]) {
-    const { layer } = put({ track: "film.mattes", for: id }, null);
+    const { layer } = addLayer({ track: "film.mattes", for: id }, null);
     assert.ok(layer.handle, id);
     layer.disconnectedCallback();
   }
 });
 
-test("a video that comes later, or takes another's place, is found", () => {
-  const { player, layer } = put({ track: "film.mattes" }, null);
+test("a video that is added or replaced later is found", () => {
+  const { player, layer } = addLayer({ track: "film.mattes" }, null);
   assert.equal(layer.handle, null);
   const video = new FakeVideo({ readyState: 1 });
   player.append(video);
@@ -65,8 +65,8 @@ test("a video that comes later, or takes another's place, is found", () => {
   layer.disconnectedCallback();
 });
 
-test("attributes that change together attach once more", async () => {
-  const { layer } = put({ track: "one.mattes" });
+test("attributes that change together attach again once", async () => {
+  const { layer } = addLayer({ track: "one.mattes" });
   const { handle: first } = layer;
   layer.setAttribute("track", "two.mattes");
   layer.setAttribute("late", "hide");
@@ -78,26 +78,26 @@ test("attributes that change together attach once more", async () => {
   layer.disconnectedCallback();
 });
 
-test("without masks it is a plain layer; choices of the viewer's are attributes, too", () => {
-  const plain = put({});
+test("preferences are read from attributes, and without masks nothing is attached", () => {
+  const plain = addLayer({});
   assert.equal(plain.layer.handle, null);
-  const { layer } = put({ track: "film.mattes", margin: "0.02", off: "" });
+  const { layer } = addLayer({ track: "film.mattes", margin: "0.02", off: "" });
   assert.deepEqual([layer.handle.preferences.on, layer.handle.preferences.margin, layer.handle.preferences.strength], [false, 0.02, 1]);
   for (const one of [plain.layer, layer]) one.disconnectedCallback();
 });
 
-test("what frameworks write for false is as good as nothing", () => {
-  const [plain, { layer }] = [put({ track: "film.mattes" }), put({ track: "film.mattes", off: "false", remember: "false" })];
+test("the attribute value false counts as absent", () => {
+  const [plain, { layer }] = [addLayer({ track: "film.mattes" }), addLayer({ track: "film.mattes", off: "false", remember: "false" })];
   assert.deepEqual([layer.handle.preferences.on, layer.handle.preferences === plain.layer.handle.preferences], [true, false]);
-  const { layer: live } = put({ live: "true" });
+  const { layer: live } = addLayer({ live: "true" });
   assert.match(live.handle.source.constructor.name, /Live/);
-  const { layer: none } = put({ live: "false" });
+  const { layer: none } = addLayer({ live: "false" });
   assert.equal(none.handle, null);
   for (const one of [plain.layer, layer, live, none]) one.disconnectedCallback();
 });
 
-test("in another document it gets its style anew", () => {
-  const { layer } = put({ track: "film.mattes" });
+test("moving to a new document adopts the style sheet again", () => {
+  const { layer } = addLayer({ track: "film.mattes" });
   const [first] = layer.shadowRoot.adoptedStyleSheets;
   layer.disconnectedCallback();
   layer.shadowRoot.adoptedStyleSheets = []; // as browsers do
@@ -107,12 +107,12 @@ test("in another document it gets its style anew", () => {
   layer.disconnectedCallback();
 });
 
-test("why there are no masks is an event", async () => {
-  const { layer } = put({ track: "film.mattes" });
-  const told = [];
-  layer.addEventListener("danmatte-error", ({ detail }) => told.push(detail));
+test("an error of the masks is dispatched as an event", async () => {
+  const { layer } = addLayer({ track: "film.mattes" });
+  const errors = [];
+  layer.addEventListener("danmatte-error", ({ detail }) => errors.push(detail));
   layer.handle.source.error = "no such track";
   layer.handle.source.onchange();
-  assert.deepEqual(told, ["no such track"]);
+  assert.deepEqual(errors, ["no such track"]);
   layer.disconnectedCallback();
 });

@@ -24,10 +24,10 @@ export function repaint() {
 export const countRepaints = () => repaints.size;
 
 /** Runs the event loop until the condition holds. Uses the real clock, because Node's threads may need some time. */
-export async function until(condition, what = "what was waited for") {
+export async function until(condition, what = "the condition") {
   const end = process.hrtime.bigint() + 20_000_000_000n;
   while (!condition()) {
-    if (process.hrtime.bigint() > end) throw new Error(`never came: ${what}`);
+    if (process.hrtime.bigint() > end) throw new Error(`timed out: ${what}`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -40,7 +40,7 @@ function watchFilm({ fps, rate = 1, late = () => false, count = 120, stall = () 
 }
 
 for (const [fps, rate] of [[25, 1], [25, 2], [24, 1], [30, 1], [30, 1.5], [60, 1], [60, 2], [12, 1], [25, 0.5]]) {
-  test(`${fps} frames a second at rate ${rate}, many announced late: none is missed`, () => {
+  test(`${fps} frames per second at rate ${rate} are predicted although many are announced late`, () => {
     const off = watchFilm({ fps, rate, late: (number) => (number * 7) % 5 < 2 }).slice(30);
     assert.ok(off.length > 60);
     assert.ok(off.filter((frames) => frames !== 0).length <= off.length / 50, `${off}`);
@@ -48,7 +48,7 @@ for (const [fps, rate] of [[25, 1], [25, 2], [24, 1], [30, 1], [30, 1.5], [60, 1
   });
 }
 
-test("without frames before it, nothing is predicted from the first one", () => {
+test("nothing is predicted from the first frame alone", () => {
   const forecast = new FrameForecast();
   assert.equal(forecast.predict(0, 1), null);
   forecast.addFrame(INTERVAL, { mediaTime: 0.04, expectedDisplayTime: INTERVAL, presentedFrames: 1 }, 2);
@@ -56,7 +56,7 @@ test("without frames before it, nothing is predicted from the first one", () => 
   assert.equal(forecast.predict(1000, 2), 40);
 });
 
-test("a video that stalls isn't run ahead of for long", () => {
+test("predictions don't run far ahead of a stalled video", () => {
   const off = watchFilm({ fps: 25, count: 200, stall: (number) => number > 60 && number < 120 });
   assert.ok(Math.max(...off) <= 2, `${off}`);
   assert.ok(off.slice(-40).every((frames) => Math.abs(frames) <= 1), `${off}`);
@@ -74,7 +74,7 @@ function learn(count, rate = 1, from = 0) {
   return forecast;
 }
 
-test("at a standstill the time is the frame's own, and nothing is predicted past the end", () => {
+test("without playback or past the end the time is that of the last frame", () => {
   const forecast = learn(6);
   assert.equal(forecast.predict(200, 1), 200);
   assert.equal(forecast.predict(245, 1), 240);
@@ -82,14 +82,14 @@ test("at a standstill the time is the frame's own, and nothing is predicted past
   assert.equal(forecast.predict(245, 0), 200);
 });
 
-test("another rate is learnt anew", () => {
+test("a changed playback rate resets the forecast", () => {
   const forecast = learn(6);
-  assert.equal(forecast.predict(245, 2), 200, "frames of the old rate say nothing about the new one");
+  assert.equal(forecast.predict(245, 2), 200, "frames of the old rate aren't used for the new one");
   forecast.addFrame(240, { mediaTime: 0.28, expectedDisplayTime: 240 + INTERVAL, presentedFrames: 6 }, 2);
   assert.equal(forecast.predict(300, 2), 280);
 });
 
-test("after a seek, forward or back, the frame before it teaches nothing", () => {
+test("frames before a seek aren't used for predictions", () => {
   for (const mediaTime of [30, 0.04]) {
     const forecast = learn(6, 1, 1);
     forecast.addFrame(240, { mediaTime, expectedDisplayTime: 240 + INTERVAL, presentedFrames: 6 }, 1);
@@ -97,32 +97,32 @@ test("after a seek, forward or back, the frame before it teaches nothing", () =>
   }
 });
 
-test("frames that were never announced don't count as slow ones", () => {
+test("frames that were never announced don't lengthen the frame duration", () => {
   const forecast = learn(6);
   for (const now of [240, 280]) forecast.addRepaint(now);
   forecast.addFrame(280, { mediaTime: 0.28, expectedDisplayTime: 280 + INTERVAL, presentedFrames: 7 }, 1);
   assert.equal(forecast.predict(325, 1), 320, "40 ms from one to the next, not 80");
 });
 
-test("after a stall the video's clock is set anew", () => {
+test("after a stall predictions start from the new frame", () => {
   const forecast = learn(6);
   forecast.addFrame(640, { mediaTime: 0.24, expectedDisplayTime: 640 + INTERVAL, presentedFrames: 6 }, 1);
   assert.equal(forecast.predict(660, 1), 240);
 });
 
-test("a frame that was announced in time is the one, also when it is late itself", () => {
+test("a frame announced in time is used even if it is shown late", () => {
   const forecast = learn(6);
   forecast.addRepaint(300);
   forecast.addFrame(300, { mediaTime: 0.24, expectedDisplayTime: 300 + INTERVAL, presentedFrames: 6 }, 1);
   assert.equal(forecast.predict(300, 1), 240);
 });
 
-test("no frame is predicted further than a stall allows", () => {
+test("predictions are limited to a short time after the last frame", () => {
   const forecast = learn(8);
   assert.ok(forecast.predict(2000, 1) <= 280 + 40 + 60);
 });
 
-test("every frame that is announced is told, in milliseconds, until it is stopped", () => {
+test("every announced frame is reported in milliseconds until stopped", () => {
   const video = new FakeVideo({ readyState: 1 });
   const seen = [];
   const stop = watchFrames(video, (ms) => seen.push(ms));
@@ -135,7 +135,7 @@ test("every frame that is announced is told, in milliseconds, until it is stoppe
   assert.equal(seen.length, 2);
 });
 
-test("the first frame of a paused video is told though no browser announces it", () => {
+test("the first frame of a paused video is reported without an announcement", () => {
   const seen = [];
   const stop = watchFrames(new FakeVideo({ readyState: 2, currentTime: 1.5 }), (ms) => seen.push(ms));
   assert.deepEqual(seen, [1493]);
@@ -148,14 +148,14 @@ test("the first frame of a paused video is told though no browser announces it",
   assert.deepEqual(seen, [1493, 1993]);
 });
 
-test("without announcements the time is read before every repaint", () => {
+test("without announcements the video's time is read before every repaint", () => {
   const video = new OldVideo({ readyState: 2, currentTime: 1 });
   const seen = [];
   const stop = watchFrames(video, (ms) => seen.push(ms));
   assert.deepEqual(seen, [993], "within a frame: masks are found with a tolerance");
   repaint();
   repaint();
-  assert.deepEqual(seen, [993, 993], "a time that didn't change is told once");
+  assert.deepEqual(seen, [993, 993], "an unchanged time is reported once");
   video.currentTime = 1.04;
   repaint();
   video.seeking = true;
@@ -172,7 +172,7 @@ test("without announcements the time is read before every repaint", () => {
   assert.equal(seen.length, 4);
 });
 
-test("while it plays, a repaint has the frame that it will show, announced or not", () => {
+test("during playback each repaint reports the frame that it will show", () => {
   const video = new FakeVideo({ readyState: 4 });
   const seen = [];
   const stop = watchRepaints(video, (ms) => seen.push(ms));
@@ -185,7 +185,7 @@ test("while it plays, a repaint has the frame that it will show, announced or no
   repaint(); // the frame of 160 ms isn't announced in time
   assert.deepEqual(seen, [160]);
   repaint();
-  assert.deepEqual(seen, [160], "the same frame is told once");
+  assert.deepEqual(seen, [160], "the same frame is reported once");
   video.show(160, clock.now + 20);
   assert.deepEqual(seen, [160]);
   stop();
@@ -212,7 +212,7 @@ for (const state of [{ paused: true }, { seeking: true }, { ended: true }, { rea
   });
 }
 
-test("repaints without announcements go by the video's own time", () => {
+test("without announcements repaints report the video's time", () => {
   const video = new OldVideo({ readyState: 4, currentTime: 0.2 });
   const seen = [];
   const stop = watchRepaints(video, (ms) => seen.push(ms));
@@ -232,7 +232,7 @@ function startDrawing(properties = {}) {
   return { stage, video, layer, seen, stop, canvas: stage.children[1] };
 }
 
-test("what is drawn lies over the video and under the comments, where the video's content is", () => {
+test("the canvas lies over the video's content and under the comments", () => {
   const { stage, video, layer, canvas, stop } = startDrawing({ computed: { objectFit: "cover", padding: "3px" } });
   assert.deepEqual(stage.children, [video, canvas, layer]);
   video.show(0);
@@ -244,7 +244,7 @@ test("what is drawn lies over the video and under the comments, where the video'
   assert.deepEqual(stage.children, [video, layer]);
 });
 
-test("what is drawn is mirrored, filtered and hidden as the video is", () => {
+test("the canvas has the video's transforms, filter and visibility", () => {
   const computed = { scale: "-1 1", rotate: "90deg", translate: "10px", filter: "grayscale(1)", visibility: "hidden", clipPath: "inset(1px)" };
   const { canvas, stop } = startDrawing({ computed });
   FakeResizeObserver.notify(canvas.parent);
@@ -252,7 +252,7 @@ test("what is drawn is mirrored, filtered and hidden as the video is", () => {
   stop();
 });
 
-test("what is drawn follows the video's place: at once where sizes change, else twice a second", () => {
+test("the canvas follows the video's position", () => {
   const { stage, video, canvas, stop } = startDrawing();
   video.show(0);
   video.offsetLeft = 50;
@@ -270,7 +270,7 @@ test("what is drawn follows the video's place: at once where sizes change, else 
   assert.equal(canvas.style.left, "71px");
 });
 
-test("the frame that was drawn says which it is, and is given back", () => {
+test("the drawn frame's timestamp is reported and the frame is closed", () => {
   const { video, seen, canvas, stop } = startDrawing();
   let closed = 0;
   globalThis.VideoFrame = class {
@@ -286,7 +286,7 @@ test("the frame that was drawn says which it is, and is given back", () => {
   stop();
 });
 
-test("without frames that know their time, the announced one counts", () => {
+test("without VideoFrame timestamps the announced time is reported", () => {
   const { video, seen, canvas, stop } = startDrawing();
   video.show(80); // there is no VideoFrame
   globalThis.VideoFrame = class {
@@ -300,7 +300,7 @@ test("without frames that know their time, the announced one counts", () => {
   stop();
 });
 
-test("a camera's frames aren't taken: their timestamps count from elsewhere", () => {
+test("timestamps of a camera's frames aren't used", () => {
   const { video, seen, stop } = startDrawing({ srcObject: {} });
   globalThis.VideoFrame = class {
     timestamp = 9_000_000;
@@ -311,7 +311,7 @@ test("a camera's frames aren't taken: their timestamps count from elsewhere", ()
   stop();
 });
 
-test("the drawing has the video's own pixels, and is cleared with the video", () => {
+test("the canvas has the video's resolution and is cleared with the video", () => {
   const { video, canvas, stop } = startDrawing({ videoWidth: 640, videoHeight: 360 });
   video.show(0);
   assert.deepEqual([canvas.width, canvas.height], [640, 360]);
@@ -325,7 +325,7 @@ test("the drawing has the video's own pixels, and is cleared with the video", ()
   assert.equal(canvas.width, 640);
 });
 
-test("a video that nothing positions is watched together with the page", () => {
+test("a video without an offset parent is observed together with the page", () => {
   const video = new FakeVideo({ readyState: 1, offsetParent: null });
   const stop = drawFrames(video, () => {});
   assert.ok(FakeResizeObserver.all.at(-1).elements.includes(document.body));
@@ -342,42 +342,42 @@ function unroll(frames, { duration, count = 1 }) {
   });
 }
 
-test("a clock that runs on in loops begins anew with the video, before currentTime does and after", () => {
+test("times that continue over loops are mapped to the current round", () => {
   assert.deepEqual(unroll([[0, 0], [1960, 1962], [2000, 1984], [2040, 24], [3960, 1967], [4000, 7]], { duration: 2 }), [0, 1960, 0, 40, 1960, 0]);
 });
 
-test("a round begins with the first frame, wherever the length says that it ends", () => {
+test("a round starts with its first frame whatever the stated length is", () => {
   // Measured with a clip whose sound starts later than its pictures.
   const frames = [[0, 0], [1960, 1978], [2054.1, 4], [2094.1, 44], [4014.1, 1966], [4108.3, 2046.6], [4148.3, 33]];
   const found = unroll(frames, { duration: 2.046621 }).map(Math.round);
   assert.deepEqual(found, [0, 1960, 0, 40, 1960, 0, 40]);
 });
 
-test("pictures that begin after the sound do so in every round", () => {
+test("a late start of the pictures is repeated in every round", () => {
   assert.deepEqual(unroll([[327, 0], [367, 362], [2287, 2291], [2654, 327], [4614, 2287], [4981, 330]], { duration: 2.327 }), [327, 367, 2287, 327, 2287, 327]);
 });
 
-test("after a dropped first frame, or one that nobody saw, the length says when a round began", () => {
+test("if the first frame was dropped, the length determines where a round began", () => {
   assert.deepEqual(unroll([[0, 0], [1960, 1962], [2080, 70, 1], [3960, 1970], [6040, 41, 1]], { duration: 2 }), [0, 1960, 80, 1960, 40]);
   assert.deepEqual(unroll([[1000, 1000], [1960, 1962], [2000, 3]], { duration: 2, count: 30 }), [1000, 1960, 0]);
 });
 
-test("rounds that were seen to begin say how long the others take", () => {
+test("complete rounds determine the length of incomplete ones", () => {
   // The last sound packet ends 12 ms after the duration.
   const frames = [[0, 0], [1960, 1962], [2012, 9], [3972, 1970], [4104, 80, 1], [5984, 1965], [6116, 90, 1]];
   assert.deepEqual(unroll(frames, { duration: 2 }), [0, 1960, 0, 1960, 80, 1960, 80]);
 });
 
-test("a seek sets the clock right, and a length that turns out longer is no loop", () => {
+test("a seek resets the clock, and a length that grows isn't a loop", () => {
   assert.deepEqual(unroll([[0, 0], [1960, 1960], [2000, 2], [1000, 1000], [1960, 1970], [2000, 9]], { duration: 2 }), [0, 1960, 0, 1000, 1960, 0]);
   assert.deepEqual(unroll([[0, 0], [1280, 1281], [1320, 1322], [1480, 1484]], { duration: 1.3 }), [0, 1280, 1320, 1480]);
 });
 
-test("elsewhere times are taken as they are", () => {
+test("in other browsers times are unchanged", () => {
   assert.equal(new LoopClock().unroll(12_600, { currentTime: 12.6, duration: 12.56, loop: true }, 1), 12_600);
 });
 
-test("the first frame of a video that stands is known by its own time, where that is told", () => {
+test("the first frame of a paused video is reported by its VideoFrame timestamp", () => {
   const film = { readyState: 2, currentTime: 1.236 };
   const seen = [];
   watchFrames(new FakeVideo(film), (ms) => seen.push(ms))();
@@ -392,7 +392,7 @@ test("the first frame of a video that stands is known by its own time, where tha
   assert.deepEqual(seen, [1229, 1200, 98_993, 1229, 1229], "not by a clock of its own, nor a camera's, nor Firefox's");
 });
 
-test("a time that Firefox was asked for is within a frame, not its beginning", () => {
+test("a requested time in Firefox is reported as within a frame", () => {
   const video = new FakeVideo({ readyState: 1, mozHasAudio: false, paused: true });
   const seen = [];
   const stop = watchFrames(video, (ms) => seen.push(Math.round(ms)));
@@ -403,8 +403,8 @@ test("a time that Firefox was asked for is within a frame, not its beginning", (
   assert.deepEqual(seen, [1229, 1280]);
 });
 
-test("repaints are those of the window that the video is in", () => {
-  const view = { asked: [], requestAnimationFrame: (callback) => view.asked.push(callback), cancelAnimationFrame: (id) => (view.cancelled = id) };
+test("repaints are requested from the window that contains the video", () => {
+  const view = { callbacks: [], requestAnimationFrame: (callback) => view.callbacks.push(callback), cancelAnimationFrame: (id) => (view.cancelled = id) };
   const video = new FakeVideo({ readyState: 1 });
   repaint();
   const before = countRepaints();
@@ -412,7 +412,7 @@ test("repaints are those of the window that the video is in", () => {
   assert.equal(countRepaints(), before + 1);
   video.ownerDocument = { defaultView: view };
   repaint();
-  assert.deepEqual([countRepaints(), view.asked.length], [before, 1]);
+  assert.deepEqual([countRepaints(), view.callbacks.length], [before, 1]);
   stop();
   assert.equal(view.cancelled, 1);
 });

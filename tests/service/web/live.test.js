@@ -50,14 +50,14 @@ async function receive(live, video, ms, answer = {}) {
   return socket;
 }
 
-test("the address is this module's own server, or one that is given, with the masks' shape", () => {
+test("the given address is used with the masks' size", () => {
   send(open("wss://masks.example/v1/stream?key=1"), film({ videoWidth: 640, videoHeight: 480 }), 0);
   const [{ url }] = FakeSocket.all;
   assert.equal(url.origin + url.pathname, "wss://masks.example/v1/stream");
   assert.deepEqual(Object.fromEntries(url.searchParams), { key: "1", width: "320", height: "240", format: "png", threshold: "0.5" });
 });
 
-test("an address that is a function is asked for every connection, as tokens don't count for long", async () => {
+test("an address function is called for each connection", async () => {
   const tokens = ["one", "two"];
   const live = open({ url: () => `wss://masks.example/v1/stream?token=${tokens.shift()}` });
   const first = await receive(live, film(), 0);
@@ -68,7 +68,7 @@ test("an address that is a function is asked for every connection, as tokens don
   assert.equal(FakeSocket.all[1].url.searchParams.get("width"), "320");
 });
 
-test("a function that has no address is told like an address that is none", () => {
+test("a failing address function is reported as an error", () => {
   const live = open({
     url: () => {
       throw new Error("no token yet");
@@ -79,14 +79,14 @@ test("a function that has no address is told like an address that is none", () =
   assert.match(live.error, /no token yet/);
 });
 
-test("an address of HTTP is that of its WebSocket", () => {
+test("an HTTP address becomes a WebSocket address", () => {
   for (const [given, expected] of [["http://test/v1/stream", "ws:"], ["https://test/v1/stream", "wss:"], [new URL("https://test/"), "wss:"]]) {
     send(open(given), film(), 0);
     assert.equal(FakeSocket.all.at(-1).url.protocol, expected);
   }
 });
 
-test("options say how large masks and frames are", () => {
+test("options set the size of masks and frames", () => {
   send(open({ url: URL_, width: 160, frameWidth: 256 }), film({ videoWidth: 1920, videoHeight: 1080 }), 0);
   assert.equal(FakeSocket.all[0].url.searchParams.get("width"), "160");
   assert.equal(FakeSocket.all[0].url.searchParams.get("height"), "90");
@@ -94,7 +94,7 @@ test("options say how large masks and frames are", () => {
   assert.deepEqual([canvas.width, canvas.height], [256, 144]);
 });
 
-test("a small video's frames aren't made larger", () => {
+test("frames of a small video aren't enlarged", () => {
   const live = open({ url: URL_, frameWidth: 512 });
   live.want(0, film({ videoWidth: 100, videoHeight: 50 }));
   FakeSocket.all[0].open();
@@ -103,7 +103,7 @@ test("a small video's frames aren't made larger", () => {
   assert.deepEqual([encodings[0].type, encodings[0].quality], ["image/jpeg", 0.8]);
 });
 
-test("a frame leaves as header and JPEG, byte by byte as the service reads it", async () => {
+test("a frame is sent as a header and a JPEG", async () => {
   const socket = send(open(), film(), 1234.5);
   const bytes = await socket.sent[0].arrayBuffer();
   const view = new DataView(bytes);
@@ -114,7 +114,7 @@ test("a frame leaves as header and JPEG, byte by byte as the service reads it", 
   assert.equal(new TextDecoder().decode(bytes.slice(20)), "jpeg");
 });
 
-test("a mask is the outline of the answer's bright pixels, with what the answer says of it", async () => {
+test("a mask has the outline of the response's bright pixels and its facts", async () => {
   const live = open();
   const body = encodePicture(32, 18, (x) => (x < 16 ? 255 : 127));
   await receive(live, film(), 40, { flags: 3, coverage: 0.5, body });
@@ -127,13 +127,13 @@ test("a mask is the outline of the answer's bright pixels, with what the answer 
   assert.ok(mask.shape.bytes > rings[0].byteLength);
 });
 
-test("flags are told apart", async () => {
+test("the flags cut and held are distinguished", async () => {
   const live = open();
   await receive(live, film(), 40, { flags: 2 });
   assert.deepEqual([live.at(40).cut, live.at(40).held], [false, true]);
 });
 
-test("a mask stays for as long as patience says", async () => {
+test("a mask is used for at most patienceMs", async () => {
   const live = open({ url: URL_, patienceMs: 200 });
   await receive(live, film(), 1000);
   assert.equal(live.at(1200).pts, 1000);
@@ -141,7 +141,7 @@ test("a mask stays for as long as patience says", async () => {
   assert.equal(live.at(900), null);
 });
 
-test("no mask outlives a cut of the picture", async () => {
+test("no mask is used across a cut", async () => {
   const live = open();
   const video = film({ grey: 20 });
   await receive(live, video, 1000);
@@ -151,14 +151,14 @@ test("no mask outlives a cut of the picture", async () => {
   assert.equal(live.at(1040), null);
 });
 
-test("regions are asked for by name, each with a threshold of its own", () => {
+test("regions are requested by name, without a common threshold", () => {
   send(open({ url: URL_, region: "person,text" }), film(), 0);
   const { searchParams } = FakeSocket.all.at(-1).url;
   assert.equal(searchParams.get("region"), "person,text");
   assert.equal(searchParams.get("threshold"), null);
 });
 
-test("what came is told to whom it concerns", async () => {
+test("a connection and a mask are reported to onchange", async () => {
   const live = open();
   const [changes, video] = [[], film()];
   live.onchange = () => changes.push(live.counts.masks);
@@ -166,7 +166,7 @@ test("what came is told to whom it concerns", async () => {
   assert.deepEqual(changes, [0, 1], "once for the connection, once for the mask");
 });
 
-test("the round trip is that of the newest answer", async () => {
+test("the round trip is that of the newest response", async () => {
   const live = open();
   const socket = send(live, film(), 0);
   advance(85);
@@ -175,7 +175,7 @@ test("the round trip is that of the newest answer", async () => {
   await until(() => live.counts.masks);
 });
 
-test("two frames are on their way at most, and none twice", () => {
+test("at most two frames are in flight", () => {
   const [live, video] = [open(), film()];
   for (const ms of [0, 40, 40, 80, 120]) send(live, video, ms);
   assert.equal(live.counts.sent, 2);
@@ -184,14 +184,14 @@ test("two frames are on their way at most, and none twice", () => {
   assert.equal(live.counts.sent, 3);
 });
 
-test("a frame that is on its way isn't sent again", () => {
+test("a frame in flight isn't sent again", () => {
   const [live, video] = [open(), film()];
   send(live, video, 0);
   live.want(0, video);
   assert.equal(encodings.length, 0);
 });
 
-test("the end of a film's connection doesn't disturb the next film's", async () => {
+test("the end of a film's connection doesn't affect the next film's", async () => {
   const [live, video] = [open(), film()];
   const first = send(live, video, 0);
   video.currentSrc = "two.mp4";
@@ -203,7 +203,7 @@ test("the end of a film's connection doesn't disturb the next film's", async () 
   assert.equal(FakeSocket.all.length, count);
 });
 
-test("one picture is encoded at a time", () => {
+test("only one picture is encoded at a time", () => {
   const [live, video] = [open(), film()];
   live.want(0, video);
   FakeSocket.all[0].open();
@@ -224,20 +224,20 @@ test("a frame whose mask is known isn't sent again", async () => {
   assert.equal(encodings.length, 1);
 });
 
-test("frames that the server skipped are counted and no longer waited for", async () => {
+test("frames skipped by the server are counted and no longer in flight", async () => {
   const [live, video] = [open(), film()];
   const socket = send(live, video, 0);
   send(live, video, 40);
   socket.answer({ pts: 40, skipped: [0], body: encodePicture(32, 18, (x) => (x < 16 ? 255 : 0)) });
   await until(() => live.counts.masks);
-  assert.equal(live.at(40).shape.outline.rings.length, 1, "the picture begins after their times");
+  assert.equal(live.at(40).shape.outline.rings.length, 1, "the picture starts after the times of the skipped frames");
   assert.equal(live.counts.skipped, 1);
   send(live, video, 80);
   send(live, video, 120);
-  assert.equal(live.counts.sent, 4, "both places are free again");
+  assert.equal(live.counts.sent, 4, "both frames are no longer in flight");
 });
 
-test("a refusal is kept in words, and the next frame is sent", async () => {
+test("an error response is kept as text, and the next frame is sent", async () => {
   const [live, video] = [open(), film()];
   const socket = send(live, video, 0);
   socket.answer({ pts: 0, status: 422, body: new TextEncoder().encode('{"error": "expected a picture"}') });
@@ -247,7 +247,7 @@ test("a refusal is kept in words, and the next frame is sent", async () => {
   assert.equal(live.counts.masks, 0);
 });
 
-test("a mask that the browser can't read is told, and the next one is shown", async () => {
+test("a mask that can't be decoded is reported, and the next one is shown", async () => {
   const live = open();
   const video = film();
   const socket = send(live, video, 0);
@@ -260,7 +260,7 @@ test("a mask that the browser can't read is told, and the next one is shown", as
   assert.deepEqual([live.error, live.at(40).pts], ["", 40]);
 });
 
-test("a lost connection is made again, ever more seldom, and at once after a mask", async () => {
+test("a lost connection is retried with increasing pauses that a mask resets", async () => {
   mock.method(Math, "random", () => 1);
   const [live, video] = [open(), film()];
   live.want(0, video);
@@ -284,13 +284,13 @@ test("a lost connection is made again, ever more seldom, and at once after a mas
   assert.equal(live.counts.connections, 2);
 });
 
-test("a connection that the server closes as nothing came on it is no failure, and a later frame opens another", async () => {
+test("a connection closed for inactivity is no error, and a later frame opens a new one", async () => {
   const live = open();
-  const [video, told] = [film(), []];
+  const [video, errors] = [film(), []];
   const first = await receive(live, video, 0);
-  live.onchange = () => told.push(live.error);
+  live.onchange = () => errors.push(live.error);
   first.drop("no offer came for long", 1000);
-  assert.deepEqual([live.error, told], ["", []]);
+  assert.deepEqual([live.error, errors], ["", []]);
   live.want(1000, video);
   assert.equal(FakeSocket.all.length, 1); // with a delay; otherwise a server that closes each connection would get a new one at every frame
   advance(250);
@@ -300,7 +300,7 @@ test("a connection that the server closes as nothing came on it is no failure, a
   assert.equal(live.counts.connections, 2);
 });
 
-test("players don't come back all at once: the pause is half random", () => {
+test("half of the pause before a reconnection is random", () => {
   mock.method(Math, "random", () => 0);
   const [live, video] = [open(), film()];
   live.want(0, video);
@@ -310,7 +310,7 @@ test("players don't come back all at once: the pause is half random", () => {
   assert.equal(FakeSocket.all.length, 2);
 });
 
-test("frames that were lost with their connection are sent again", () => {
+test("frames lost with their connection are sent again", () => {
   const [live, video] = [open(), film()];
   send(live, video, 0);
   send(live, video, 40);
@@ -321,7 +321,7 @@ test("frames that were lost with their connection are sent again", () => {
   assert.equal(live.counts.sent, 4);
 });
 
-test("a picture that is ready after its connection was lost isn't sent", () => {
+test("a picture encoded after its connection was lost isn't sent", () => {
   const [live, video] = [open(), film()];
   live.want(0, video);
   const [socket] = FakeSocket.all;
@@ -332,7 +332,7 @@ test("a picture that is ready after its connection was lost isn't sent", () => {
   assert.deepEqual([socket.sent.length, live.counts.sent], [0, 0]);
 });
 
-test("another shape of picture needs another connection", () => {
+test("a changed aspect ratio opens a new connection", () => {
   const [live, video] = [open(), film()];
   const first = send(live, video, 0);
   Object.assign(video, { videoWidth: 180, videoHeight: 320 });
@@ -344,12 +344,12 @@ test("another shape of picture needs another connection", () => {
   assert.equal(FakeSocket.all.at(-1).url.searchParams.get("height"), "569");
 });
 
-test("a video without a size yet connects to nothing", () => {
+test("a video without a size opens no connection", () => {
   open().want(0, film({ videoWidth: 0, videoHeight: 0 }));
   assert.equal(FakeSocket.all.length, 0);
 });
 
-test("another film in the same element has masks of its own", async () => {
+test("a new film in the same element doesn't use masks of the previous one", async () => {
   const [live, video] = [open(), film()];
   await receive(live, video, 1000);
   const socket = send(live, video, 1040); // still pending when the film changes
@@ -364,7 +364,7 @@ test("another film in the same element has masks of its own", async () => {
   assert.equal(live.counts.sent, 3);
 });
 
-test("a mask that is being read when the film changes isn't kept", async () => {
+test("a mask that is being decoded when the film changes is discarded", async () => {
   const [live, video] = [open(), film()];
   const socket = send(live, video, 1000);
   socket.answer({ pts: 1000 }); // its picture isn't decoded yet
@@ -375,7 +375,7 @@ test("a mask that is being read when the film changes isn't kept", async () => {
   assert.deepEqual([live.counts.masks, live.at(1000)], [0, null]);
 });
 
-test("a camera in place of a file is another film, too", async () => {
+test("a camera in place of a file counts as a new film", async () => {
   const [live, video] = [open(), film()];
   await receive(live, video, 1000);
   video.srcObject = {};
@@ -383,7 +383,7 @@ test("a camera in place of a file is another film, too", async () => {
   assert.equal(live.at(1000), null);
 });
 
-test("what runs ahead is the film that plays, also after another one", () => {
+test("the look-ahead copy is replaced when the film changes", () => {
   const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
   live.want(0, video);
   video.currentSrc = "two.mp4";
@@ -391,11 +391,11 @@ test("what runs ahead is the film that plays, also after another one", () => {
   live.want(40, video);
   const copies = document.made.filter(({ tag }) => tag === "video");
   live.close();
-  assert.deepEqual(copies.map(({ loads }) => loads), [1, 1], "each is let go of");
+  assert.deepEqual(copies.map(({ loads }) => loads), [1, 1], "each is released");
   assert.equal(copies.length, 2);
 });
 
-test("where a copy can't be opened, as of a MediaSource, frames are sent as they are shown", async () => {
+test("if a look-ahead copy can't be opened, shown frames are sent", async () => {
   const warn = mock.method(console, "warn", () => {});
   const [live, video] = [open({ url: URL_, ahead: 1 }), film({ currentSrc: "blob:http://test/1" })];
   await receive(live, video, 0);
@@ -406,10 +406,10 @@ test("where a copy can't be opened, as of a MediaSource, frames are sent as they
   assert.deepEqual([copies().length, warn.mock.callCount()], [1, 1]);
   video.currentSrc = "two.mp4";
   live.want(0, video);
-  assert.equal(copies().length, 2, "another film is another chance");
+  assert.equal(copies().length, 2, "a new film is tried again");
 });
 
-test("with a copy ahead, frames near a mask aren't sent from the film itself", async () => {
+test("with a look-ahead copy, shown frames near a mask aren't sent", async () => {
   const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
   await receive(live, video, 1000);
   live.want(1099, video);
@@ -418,7 +418,7 @@ test("with a copy ahead, frames near a mask aren't sent from the film itself", a
   assert.equal(encodings.length, 1);
 });
 
-test("the copy's frames are sent", () => {
+test("frames of the look-ahead copy are sent", () => {
   const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
   send(live, video, 0);
   const [copy] = document.made.filter(({ tag }) => tag === "video");
@@ -427,13 +427,13 @@ test("the copy's frames are sent", () => {
   assert.equal(live.counts.sent, 2);
 });
 
-test("a camera has no copy", () => {
+test("a camera has no look-ahead copy", () => {
   const live = open({ url: URL_, ahead: 1 });
   live.want(0, film({ srcObject: {}, currentSrc: "" }));
   assert.equal(document.made.filter(({ tag }) => tag === "video").length, 0);
 });
 
-test("a video that may not be read says so, once, and the next one is tried", async () => {
+test("a video that can't be read is reported once, and the next one is tried", async () => {
   const warn = mock.method(console, "warn", () => {});
   const live = open();
   const video = film({ currentSrc: "https://elsewhere/one.mp4", tainted: true });
@@ -446,7 +446,7 @@ test("a video that may not be read says so, once, and the next one is tried", as
   assert.equal(live.at(0).pts, 0);
 });
 
-test("another error than a refusal of pixels isn't hidden", () => {
+test("errors other than a refused read aren't hidden", () => {
   const broken = Object.defineProperty(film(), "grey", {
     get() {
       throw new RangeError("broken");
@@ -455,7 +455,7 @@ test("another error than a refusal of pixels isn't hidden", () => {
   assert.throws(() => open().want(0, broken), RangeError);
 });
 
-test("once it is closed nothing is sent", () => {
+test("nothing is sent after closing", () => {
   const [live, video] = [open(), film()];
   const socket = send(live, video, 0);
   live.close();
@@ -465,7 +465,7 @@ test("once it is closed nothing is sent", () => {
   assert.ok(clock.now > 0);
 });
 
-test("a dead server is told within three seconds, whether it refuses, is silent, or lets go", async () => {
+test("a server that refuses or doesn't respond is reported within three seconds", async () => {
   const video = film();
   const refused = open();
   refused.want(0, video);
@@ -494,17 +494,17 @@ test("a dead server is told within three seconds, whether it refuses, is silent,
   assert.equal(mute.error, "no answer from test");
 });
 
-test("an address that can't be a stream's is told, and nothing is thrown at the page's frames", () => {
+test("an invalid address is reported once without throwing", () => {
   const refuse = mock.method(globalThis, "WebSocket", class {
     constructor() {
       throw new DOMException("An insecure WebSocket connection may not be initiated", "SecurityError");
     }
   });
   const [live, video] = [open("ws://test/v1/stream"), film()];
-  let told = "";
-  live.onchange = () => (told = live.error);
+  let reported = "";
+  live.onchange = () => (reported = live.error);
   live.want(0, video);
-  assert.equal(told, "ws://test/v1/stream: expected the address of a stream: An insecure WebSocket connection may not be initiated");
+  assert.equal(reported, "ws://test/v1/stream: expected the address of a stream: An insecure WebSocket connection may not be initiated");
   live.want(40, video);
   assert.equal(refuse.mock.callCount(), 1, "not with every frame");
   refuse.mock.restore();
@@ -513,7 +513,7 @@ test("an address that can't be a stream's is told, and nothing is thrown at the 
   assert.match(wrong.error, /^http:\/\/: expected the address of a stream: Invalid URL/);
 });
 
-test("a connection that stays silent is given up, and another one is tried", () => {
+test("a connection without responses is closed and retried", () => {
   const [live, video] = [open(), film()];
   const socket = send(live, video, 0);
   advance(2500);
@@ -524,7 +524,7 @@ test("a connection that stays silent is given up, and another one is tried", () 
   assert.equal(FakeSocket.all.length, 2);
 });
 
-test("a server that answers in time, if slowly, is no dead one; with a mask all is well again", async () => {
+test("a slow server isn't reported, and a late mask clears the error", async () => {
   const [live, video] = [open(), film()];
   const socket = send(live, video, 0);
   send(live, video, 40);
@@ -538,19 +538,19 @@ test("a server that answers in time, if slowly, is no dead one; with a mask all 
   await until(() => live.counts.masks === 2, "the masks");
   assert.equal(live.error, "");
   advance(60_000);
-  assert.equal(live.error, "", "nothing is on its way");
+  assert.equal(live.error, "", "no frame is in flight");
 });
 
-test("a refusal is told at once", () => {
+test("an error response is reported immediately", () => {
   const [live, video] = [open(), film()];
-  let told = "";
-  live.onchange = () => (told = live.error);
+  let reported = "";
+  live.onchange = () => (reported = live.error);
   const socket = send(live, video, 0);
   socket.answer({ pts: 0, status: 422, body: new TextEncoder().encode('{"error": "too small"}') });
-  assert.equal(told, "too small");
+  assert.equal(reported, "too small");
 });
 
-test("a source that rests has no connection, until a frame is wanted again", async () => {
+test("a resting source closes its connection until a frame is requested", async () => {
   const [live, video] = [open(), film()];
   const socket = await receive(live, video, 0);
   live.rest();
@@ -559,7 +559,7 @@ test("a source that rests has no connection, until a frame is wanted again", asy
   assert.equal(live.at(40).pts, 40);
 });
 
-test("an address may be relative to the page; without one a bundle asks the page's own server", () => {
+test("addresses are relative to the page, whose server is the default", () => {
   document.baseURI = "https://films.example/watch/7";
   send(open("masks/v1/stream"), film(), 0);
   assert.equal(FakeSocket.all.at(-1).url.href.split("?")[0], "wss://films.example/watch/masks/v1/stream");

@@ -17,14 +17,14 @@ function start(properties = {}, ahead = 0.7) {
   return { video, copy, frames, stop };
 }
 
-test("the copy is the same film, silent and read as the first one is", () => {
+test("the copy is the same film, muted and with the same crossOrigin", () => {
   const { copy, stop } = start({ crossOrigin: "anonymous" });
   assert.equal(copy.src, "http://test/film.mp4");
   assert.deepEqual([copy.muted, copy.preload, copy.crossOrigin], [true, "auto", "anonymous"]);
   stop();
 });
 
-test("the copy's frames are told with their own time", () => {
+test("frames of the copy are reported with their own time", () => {
   const { copy, frames, stop } = start();
   frames.length = 0;
   copy.show(740);
@@ -32,7 +32,7 @@ test("the copy's frames are told with their own time", () => {
   stop();
 });
 
-test("the copy goes to its place, and is left alone while it is near", () => {
+test("the copy seeks ahead only if it is far from its place", () => {
   const { video, copy, stop } = start({ currentTime: 10 });
   advance(200);
   assert.equal(copy.currentTime, 10.7);
@@ -45,7 +45,7 @@ test("the copy goes to its place, and is left alone while it is near", () => {
   stop();
 });
 
-test("a seek is followed at once", () => {
+test("the copy follows a seek immediately", () => {
   const { video, copy, stop } = start();
   video.currentTime = 30;
   video.emit("seeked");
@@ -53,7 +53,7 @@ test("a seek is followed at once", () => {
   stop();
 });
 
-test("a copy that seeks or has nothing yet is left alone", () => {
+test("a copy that is seeking or not loaded isn't moved", () => {
   const { video, copy, stop } = start({ currentTime: 10 });
   for (const state of [{ seeking: true }, { seeking: false, readyState: 0 }]) {
     Object.assign(copy, state);
@@ -63,7 +63,7 @@ test("a copy that seeks or has nothing yet is left alone", () => {
   stop();
 });
 
-test("at the film's end the copy waits there, or is at the beginning again where the film loops", () => {
+test("the copy stops at the end of a film or wraps around in a loop", () => {
   const ending = start({ currentTime: 59.9 });
   ending.copy.currentTime = 30;
   ending.video.emit("seeked");
@@ -77,7 +77,7 @@ test("at the film's end the copy waits there, or is at the beginning again where
   looping.stop();
 });
 
-test("a copy that has ended isn't played, which would begin anew, until the film is further back", () => {
+test("a copy that has ended isn't played until the film seeks back", () => {
   const { video, copy, stop } = start({ currentTime: 59.5 });
   video.play();
   // Browsers do this at the end of a film that doesn't loop.
@@ -91,7 +91,7 @@ test("a copy that has ended isn't played, which would begin anew, until the film
   stop();
 });
 
-test("a loop's end and beginning are near each other", () => {
+test("distances to the copy are measured across the end of a loop", () => {
   const { video, copy, stop } = start({ currentTime: 59.4, loop: true });
   copy.currentTime = 59.9; // it should be at 0.1, 0.2 s later
   video.emit("seeked");
@@ -99,7 +99,7 @@ test("a loop's end and beginning are near each other", () => {
   stop();
 });
 
-test("the copy plays, pauses and hurries with the film", () => {
+test("the copy plays and pauses with the film at its rate", () => {
   const { video, copy, stop } = start();
   video.playbackRate = 2;
   video.pause();
@@ -109,7 +109,7 @@ test("the copy plays, pauses and hurries with the film", () => {
   stop();
 });
 
-test("a copy that may not play is tried again, and nothing breaks", async () => {
+test("playing a blocked copy is retried without an error", async () => {
   const { video, copy, stop } = start();
   let tries = 0;
   copy.paused = true;
@@ -124,7 +124,7 @@ test("a copy that may not play is tried again, and nothing breaks", async () => 
   stop();
 });
 
-test("once it is stopped the copy is let go of and follows no more", () => {
+test("stopping releases the copy", () => {
   const { video, copy, frames, stop } = start();
   frames.length = 0;
   stop();

@@ -28,11 +28,11 @@ function measure({ width, height, rings }) {
   return { area, left: Math.min(...xs), right: Math.max(...xs), top: Math.min(...ys), bottom: Math.max(...ys) };
 }
 
-test("no margin leaves the outline itself", () => {
+test("a margin of 0 returns the same outline", () => {
   assert.equal(growOutline(square, 0), square);
   assert.equal(growOutline(square, NaN), square);
-  const nobody = { width: 8, height: 6, rings: [] };
-  assert.equal(growOutline(nobody, 3), nobody);
+  const empty = { width: 8, height: 6, rings: [] };
+  assert.equal(growOutline(empty, 3), empty);
 });
 
 for (const distance of [1.5, 3, 6]) {
@@ -46,26 +46,26 @@ for (const distance of [1.5, 3, 6]) {
   });
 }
 
-test("people who come near each other have one outline, and no comment between them", () => {
+test("outlines of people near each other are merged", () => {
   const two = { ...square, rings: [Float32Array.of(10, 20, 30, 20, 30, 40, 10, 40), Float32Array.of(34, 20, 54, 20, 54, 40, 34, 40)] };
   assert.equal(growOutline(two, 3).rings.length, 1);
   assert.equal(growOutline(two, 1).rings.length, 2);
 });
 
-test("a hole gets smaller, and small ones close", () => {
+test("holes shrink and small ones close", () => {
   const hole = (size) => ({ ...square, rings: [...square.rings, Float32Array.of(40 - size, 30 - size, 40 - size, 30 + size, 40 + size, 30 + size, 40 + size, 30 - size)] });
   assert.equal(growOutline(hole(2), 3).rings.length, 1);
   assert.equal(growOutline(hole(8), 3).rings.length, 2);
 });
 
-test("a person at the picture's edge stays within it", () => {
+test("an outline at the picture's edge stays inside", () => {
   const edge = { ...square, rings: [Float32Array.of(60, 0, 80, 0, 80, 60, 60, 60)] };
   const { left, right, top, bottom } = measure(growOutline(edge, 4));
   assert.ok(Math.abs(left - 56) < 0.8);
   assert.ok(right > 79.5 && top < 0.5 && bottom > 59.5);
 });
 
-test("who is smaller than a pixel doesn't disappear", () => {
+test("an outline smaller than a pixel is kept", () => {
   const speck = { ...square, rings: [Float32Array.of(10.1, 10.1, 10.3, 10.1, 10.2, 10.3)] };
   assert.equal(growOutline(speck, 0.2), speck);
 });

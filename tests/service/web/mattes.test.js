@@ -68,7 +68,7 @@ function frame(ring) {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)].map(Math.round);
 }
 
-test("head and index are read as they are written", () => {
+test("head and index are read", () => {
   const head = writeHead({ segments: [[100, 83, 9], [10_100, 92, 2 ** 31]] });
   assert.equal(mattes.measureHead(head), 20 + 3 + 40);
   const { header, segments } = mattes.readIndex(head, 0);
@@ -77,14 +77,14 @@ test("head and index are read as they are written", () => {
   assert.equal(mattes.readIndex(writeHead({ polarity: 1 }), 0).header.background, true);
 });
 
-test("a head that is part of a larger buffer is read at its own place", () => {
+test("a head inside a larger buffer is read at its offset", () => {
   const bytes = new Uint8Array(100);
   bytes.set(new Uint8Array(writeHead().buffer), 7);
   assert.equal(mattes.readIndex(new DataView(bytes.buffer, 7, 43), 0).header.model, "toy");
 });
 
 for (const [what, head] of Object.entries({
-  "another version": { version: 2 },
+  "an unknown version": { version: 2 },
   "an unknown polarity": { polarity: 2 },
   "a name of 256 bytes": { name: new Uint8Array(256).fill(65) },
   "a name that isn't UTF-8": { name: Uint8Array.of(0xff, 0xfe) },
@@ -92,14 +92,14 @@ for (const [what, head] of Object.entries({
   "no rows": { height: 0 },
   "too many pixels": { width: 4096, height: 1025 },
 })) {
-  test(`${what} is refused`, () => assert.throws(() => mattes.readIndex(writeHead(head), 0), RangeError));
+  test(`${what} is rejected`, () => assert.throws(() => mattes.readIndex(writeHead(head), 0), RangeError));
 }
 
-test("just as many pixels as may be are read", () => {
+test("the largest allowed number of pixels is accepted", () => {
   assert.equal(mattes.readIndex(writeHead({ width: 2048, height: 2048 }), 0).header.width, 2048);
 });
 
-test("an index that ends too early is refused", () => {
+test("a truncated index is rejected", () => {
   const head = new DataView(writeHead().buffer, 0, 42);
   assert.throws(() => mattes.readIndex(head, 0), RangeError);
 });
@@ -117,33 +117,33 @@ test("masks have their times, flags and coverage", () => {
   ]);
 });
 
-test("an outline is where its corner and turns say", () => {
+test("an outline follows its corner and turns", () => {
   const [{ shape }] = read(writeRecord({ boxes: [[4, 3, 12, 9]] }));
   const { width, height, rings } = shape.outline;
   assert.deepEqual([width, height, rings.length], [32, 18, 1]);
   assert.deepEqual(frame(rings[0]), [4, 3, 16, 12]);
 });
 
-test("outlines follow each other, with turns that share bytes", () => {
+test("several outlines are read although their turns share bytes", () => {
   const boxes = [[0, 0, 7, 8], [10, 2, 9, 6], [20, 5, 11, 12]];
   const { rings } = read(writeRecord({ boxes }))[0].shape.outline;
   assert.deepEqual(rings.map(frame), boxes.map(([x, y, w, h]) => [x, y, x + w, y + h]));
 });
 
-test("corners are counted from those of the mask before, or from nothing where it had fewer", () => {
+test("corners are relative to those of the previous mask, or to 0 if it had fewer", () => {
   const [one, two] = [[[4, 3, 12, 9]], [[2, 5, 12, 9], [20, 1, 8, 8]]];
   const masks = read(writeRecord({ boxes: one }), writeRecord({ later: 40, boxes: two, before: one }));
   assert.deepEqual(masks[1].shape.outline.rings.map(frame), [[2, 5, 14, 14], [20, 1, 28, 9]]);
 });
 
-test("after a mask of nobody corners are counted from nothing", () => {
+test("after an empty mask corners are relative to 0", () => {
   const boxes = [[4, 3, 12, 9]];
   const masks = read(writeRecord({ boxes }), writeRecord({ later: 40 }), writeRecord({ later: 40, boxes }));
   assert.equal(masks[1].shape.outline.rings.length, 0);
   assert.deepEqual(frame(masks[2].shape.outline.rings[0]), [4, 3, 16, 12]);
 });
 
-test("a mask that is the one before shares its shape, and corners go on from there", () => {
+test("a repeated mask shares its shape, and later corners are relative to it", () => {
   const boxes = [[4, 3, 12, 9]];
   const masks = read(writeRecord({ boxes }), [40, 8 | 4, 20], writeRecord({ later: 40, boxes, before: boxes }));
   assert.equal(masks[1].shape, masks[0].shape);
@@ -151,10 +151,10 @@ test("a mask that is the one before shares its shape, and corners go on from the
   assert.deepEqual(frame(masks[2].shape.outline.rings[0]), [4, 3, 16, 12]);
 });
 
-test("of a background the person is what is left", () => {
+test("a background mask is inverted", () => {
   const background = { ...HEADER, background: true };
   const whole = mattes.readMasks(view(writeRecord({ boxes: [[0, 0, 32, 18]] })), background, 0)[0].shape.outline;
-  assert.equal(whole.rings.length, 2, "all painted and turned over: two rings on each other");
+  assert.equal(whole.rings.length, 2, "all painted and inverted: two rings on each other");
   const none = mattes.readMasks(view(writeRecord({})), background, 0)[0].shape.outline;
   assert.deepEqual(none.rings.map(frame), [[0, 0, 32, 18]], "nothing painted: all of it is person");
 });
@@ -163,13 +163,13 @@ test("numbers of several bytes are read, lowest bits first", () => {
   assert.equal(read(writeRecord({ later: 0 }), writeRecord({ later: 2 ** 34 }))[1].pts, 1000 + 2 ** 34);
 });
 
-test("a number without an end is refused", () => {
+test("a number of too many bytes is rejected", () => {
   assert.throws(() => read([255, 255, 255, 255, 255, 1, 0, 0]), /at most 5 bytes/);
 });
 
 for (const [what, record, message] of [
   ["unknown flags", writeRecord({ flags: 16 }), /known flags, received 16/],
-  ["the same as nothing", [0, 8, 0], /known flags, received 8/],
+  ["a repetition without a previous mask", [0, 8, 0], /known flags, received 8/],
   ["more outlines than pixels", [0, 1, 0, ...varint(577)], /at most 576 outlines, received 577/],
   ["a corner left of the picture", [0, 1, 0, 1, ...signed(-1), ...signed(0), 0], /received -1, 0/],
   ["a corner above the picture", [0, 1, 0, 1, ...signed(0), ...signed(-1), 0], /received 0, -1/],
@@ -182,23 +182,23 @@ for (const [what, record, message] of [
   ["an outline without an end", [0, 1, 0, 1, ...signed(3), ...signed(3), ...pack(turnBox(4, 4)).slice(0, -1)], /bounds/],
   ["an end within a record", [0, 1], /bounds/],
 ]) {
-  test(`${what} is refused when it is read, not when it is shown`, () => assert.throws(() => read(record), { name: "RangeError", message }));
+  test(`${what} is rejected when it is read, not when it is shown`, () => assert.throws(() => read(record), { name: "RangeError", message }));
 }
 
-test("outlines that go over the same rows for ever are refused", () => {
+test("outlines that cross the rows too often are rejected", () => {
   // Each fits into the picture, but together they have more vertical steps than there are pixel edges.
   const boxes = Array.from({ length: 40 }, () => [0, 0, 31, 17]);
   assert.throws(() => read(writeRecord({ boxes })), /cross the picture's rows too often/);
   assert.equal(read(writeRecord({ boxes: boxes.slice(0, 17) })).length, 1);
 });
 
-test("a segment has 4096 masks at most", () => {
+test("a segment of more than 4096 masks is rejected", () => {
   const records = Array.from({ length: 4097 }, (_, number) => writeRecord({ later: number ? 1 : 0 }));
   assert.equal(read(...records.slice(1)).length, 4096);
   assert.throws(() => read(...records), /at most 4096/);
 });
 
-test("whatever bytes come, they are masks or a RangeError, and soon", () => {
+test("damaged bytes give masks or a RangeError", () => {
   let state = 3;
   const next = (limit) => (state = (state * 16_807) % 2_147_483_647) % limit;
   const good = [writeRecord({ boxes: [[4, 3, 12, 9], [20, 2, 6, 7]] }), [40, 12, 9], writeRecord({ later: 40, boxes: [[1, 1, 9, 9]] })].flat();
@@ -216,7 +216,7 @@ test("whatever bytes come, they are masks or a RangeError, and soon", () => {
   assert.ok(refused > 1000 && refused < 3000, `${refused}`);
 });
 
-test("version 2 says what the film is, in any words more", () => {
+test("facts of the film are read from version 2, including unknown ones", () => {
   const head = writeHead({ film: { ...FILM, added: "later" } });
   assert.equal(mattes.measureHead(head), head.byteLength);
   const { header, segments } = mattes.readIndex(head, 99);
@@ -231,7 +231,7 @@ for (const [film, why] of [
   [{ ...FILM, end_ms: "9000" }, /film's end_ms/],
   [{ ...FILM, height: 0 }, /film's size/],
 ]) {
-  test(`facts of a film are refused: ${JSON.stringify(film)}`, () => {
+  test(`invalid facts of a film are rejected: ${JSON.stringify(film)}`, () => {
     assert.throws(() => mattes.readIndex(writeHead({ film }), 99), why);
   });
 }

@@ -18,20 +18,20 @@ const PLAYER = [
 /** Files that a module imports, by their addresses. */
 const imports = (name) => [...read(name).matchAll(/^import .* from "(.*)";$/gm)].map(([, path]) => new URL(path, new URL(name, WEB)));
 
-test("every import is a file of this folder: no dependencies, no build", () => {
+test("every import is a file of the folder", () => {
   assert.ok(modules.length > 12);
   for (const name of modules) {
     for (const url of imports(name)) assert.ok(url.href.startsWith(WEB.href) && existsSync(url), `${name}: ${url}`);
   }
 });
 
-test("the player needs nothing of the demo page", () => {
+test("the player imports nothing from the demo page", () => {
   for (const name of PLAYER) {
     for (const url of imports(`${name}.js`)) assert.ok(PLAYER.includes(url.pathname.split("/").at(-1).replace(".js", "")), `${name}: ${url}`);
   }
 });
 
-test("what one imports, another exports", () => {
+test("every imported name is exported", () => {
   for (const name of modules) {
     for (const [, names, path] of read(name).matchAll(/^import \{ (.*) \} from "(.*)";$/gm)) {
       const text = readFileSync(new URL(path, new URL(name, WEB)), "utf8");
@@ -42,15 +42,15 @@ test("what one imports, another exports", () => {
   }
 });
 
-test("the package brings the player and its adapters, and nothing of the demo page", () => {
+test("the package contains the player and nothing of the demo page", () => {
   const { files, exports: entries } = JSON.parse(read("package.json"));
-  const left = files.filter((name) => name.startsWith("!")).map((name) => name.slice(1));
-  const brought = modules.filter((name) => !name.includes("/") && !left.includes(name)).map((name) => name.replace(".js", ""));
-  assert.deepEqual(brought.sort(), PLAYER);
+  const excluded = files.filter((name) => name.startsWith("!")).map((name) => name.slice(1));
+  const included = modules.filter((name) => !name.includes("/") && !excluded.includes(name)).map((name) => name.replace(".js", ""));
+  assert.deepEqual(included.sort(), PLAYER);
   assert.ok(existsSync(new URL(entries["."].default, WEB)));
 });
 
-test("the pages' scripts and styles are there, and nothing is asked for elsewhere", () => {
+test("scripts and styles of the pages exist and are local", () => {
   for (const page of ["index.html", "docs.html"]) {
     const paths = [...read(page).matchAll(/(?:src|href)="([^"#]+)"/g)].map(([, path]) => path);
     assert.ok(paths.length > 1);
@@ -61,7 +61,7 @@ test("the pages' scripts and styles are there, and nothing is asked for elsewher
   }
 });
 
-test("what the README imports is what the package exports", async () => {
+test("the package exports every name that the README imports", async () => {
   const { resolve } = createRequire(new URL("danmatte.js", WEB)); // a package can resolve its own name
   const found = [...read("README.md").matchAll(/import \{ (.*) \} from "(danmatte[^"]*)"|`(\w+)` from `(danmatte[^`]*)`/g)];
   assert.ok(found.length >= 10);

@@ -14,12 +14,12 @@ const read = ({ on, margin, strength }) => ({ on, margin, strength });
 let number = 0;
 const nextKey = () => `test-${++number}`;
 
-test("comments are behind people, wholly and without a margin, until somebody chooses otherwise", () => {
+test("by default comments are completely behind people without a margin", () => {
   assert.deepEqual(read(new Preferences()), { on: true, margin: 0, strength: 1 });
   assert.deepEqual(read(new Preferences({ margin: 0.01 })), { on: true, margin: 0.01, strength: 1 });
 });
 
-test("a choice is told once, and the same choice again isn't", () => {
+test("a change is reported once, and setting the same value isn't", () => {
   const preferences = new Preferences();
   let changes = 0;
   preferences.addEventListener("change", () => (changes += 1));
@@ -28,7 +28,7 @@ test("a choice is told once, and the same choice again isn't", () => {
   assert.deepEqual([changes, preferences.on], [1, false]);
 });
 
-test("what is out of range becomes the nearest in it, what is no number the usual", () => {
+test("values out of range are clamped, and invalid ones become the default", () => {
   const preferences = new Preferences();
   preferences.set({ margin: 9, strength: -1 });
   assert.deepEqual(read(preferences), { on: true, margin: 0.05, strength: 0 });
@@ -36,19 +36,19 @@ test("what is out of range becomes the nearest in it, what is no number the usua
   assert.deepEqual(read(preferences), { on: true, margin: 0, strength: 1 });
 });
 
-test("a choice is remembered under its key, and stronger than the publisher's beginning", () => {
+test("a stored choice overrides the publisher's defaults", () => {
   const key = nextKey();
   openPreferences({ margin: 0.02 }, key).set({ strength: 0.5 });
   const later = new Preferences({ margin: 0.03, strength: 1 }, key);
   assert.deepEqual(read(later), { on: true, margin: 0.02, strength: 0.5 });
 });
 
-test("all players of a page share what is remembered", () => {
+test("players with the same key share their preferences", () => {
   const key = nextKey();
   assert.equal(openPreferences({}, key), openPreferences({ on: false }, key));
 });
 
-test("a browser that forbids storage, or holds nonsense, has choices all the same", () => {
+test("preferences work without storage and with invalid stored values", () => {
   localStorage.refuses = true;
   const preferences = openPreferences({}, nextKey());
   preferences.set({ on: false });
@@ -61,12 +61,12 @@ test("a browser that forbids storage, or holds nonsense, has choices all the sam
   }
 });
 
-test("preferences without a key are remembered nowhere", () => {
+test("preferences without a key aren't stored", () => {
   new Preferences().set({ on: false });
   assert.equal(localStorage.items.size, 0);
 });
 
-test("a choice in another tab counts here", () => {
+test("a choice in a different tab is applied", () => {
   const listeners = [];
   globalThis.addEventListener = (name, listener) => listeners.push([name, listener]);
   const key = nextKey();

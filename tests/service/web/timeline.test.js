@@ -9,24 +9,24 @@ const fill = (...times) => {
   return timeline;
 };
 
-test("a frame has the newest mask that is not after it", () => {
+test("the mask of a frame is the newest one that isn't after it", () => {
   const timeline = fill(0, 40, 80);
   assert.equal(timeline.find(40).pts, 40);
   assert.equal(timeline.find(71).pts, 40);
   assert.equal(timeline.find(500).pts, 80);
 });
 
-test("a timestamp that was rounded up still finds its mask", () => {
+test("a mask whose timestamp was rounded up is still found", () => {
   assert.equal(fill(0, 33, 67).find(66.667).pts, 67);
   assert.equal(fill(0, 17, 33).find(33 - SLACK_MS - 1).pts, 17);
 });
 
-test("before the first mask there is none", () => {
+test("no mask is found before the first one", () => {
   assert.equal(fill(1000).find(500), null);
   assert.equal(fill().find(0), null);
 });
 
-test("masks may come in any order, and twice", () => {
+test("masks can arrive in any order and twice", () => {
   const timeline = fill(80, 0, 40);
   const again = { pts: 40 };
   timeline.add(again);
@@ -34,7 +34,7 @@ test("masks may come in any order, and twice", () => {
   assert.equal(timeline.find(0).pts, 0);
 });
 
-test("the oldest arrivals are forgotten when they take too much room", () => {
+test("the oldest arrivals are evicted when they exceed the size limit", () => {
   const timeline = new Timeline(5000);
   for (const pts of [100, 0, 200, 300]) timeline.add({ pts, shape: { bytes: 1000 } });
   assert.equal(timeline.find(150).pts, 0);
@@ -44,7 +44,7 @@ test("the oldest arrivals are forgotten when they take too much room", () => {
   assert.equal(timeline.find(300).pts, 200);
 });
 
-test("a mask that is larger than all the room is kept as long as it is the newest", () => {
+test("a mask larger than the size limit is kept while it is the newest", () => {
   const timeline = new Timeline(100);
   timeline.add({ pts: 0, shape: { bytes: 1000 } });
   assert.equal(timeline.find(0).pts, 0);
@@ -52,16 +52,16 @@ test("a mask that is larger than all the room is kept as long as it is the newes
   assert.equal(timeline.find(0), null);
 });
 
-test("counting finds the place among equals", () => {
+test("countUntil counts equal times", () => {
   const items = [1, 2, 2, 5].map((pts) => ({ pts }));
   assert.deepEqual([0, 1, 2, 4, 9].map((ms) => countUntil(items, ms)), [0, 1, 3, 3, 4]);
 });
 
-test("counting in nothing is nothing", () => {
+test("countUntil of an empty list is 0", () => {
   assert.equal(countUntil([], 5), 0);
 });
 
-test("whatever the order of arrival, every time has the mask that a search through all would find", () => {
+test("for any order of arrival, a lookup equals a search through all masks", () => {
   let state = 7;
   const next = (limit) => (state = (state * 16_807) % 2_147_483_647) % limit;
   const timeline = new Timeline();
@@ -73,14 +73,14 @@ test("whatever the order of arrival, every time has the mask that a search throu
   }
 });
 
-test("a mask takes room without an outline, too", () => {
+test("a mask without an outline counts towards the size limit", () => {
   const timeline = new Timeline(1000);
   for (const pts of [0, 40, 80]) timeline.add({ pts });
   assert.equal(timeline.find(0), null);
   assert.equal(timeline.find(40).pts, 40);
 });
 
-test("a mask that replaces another gives its room back", () => {
+test("replacing a mask frees its size", () => {
   const timeline = new Timeline(4000);
   timeline.add({ pts: 0, shape: { bytes: 100 } });
   for (let times = 0; times < 10; times++) timeline.add({ pts: 40, shape: { bytes: 1000 } });
@@ -88,11 +88,11 @@ test("a mask that replaces another gives its room back", () => {
   assert.equal(timeline.find(40).pts, 40);
 });
 
-test("a mask that comes again is the newest arrival", () => {
+test("a mask that arrives again counts as the newest arrival", () => {
   const timeline = new Timeline(1500);
   for (const pts of [0, 40, 80]) timeline.add({ pts });
   timeline.add({ pts: 0 });
   timeline.add({ pts: 120 });
   assert.equal(timeline.find(0).pts, 0);
-  assert.equal(timeline.find(45).pts, 0, "40 came before it and was forgotten first");
+  assert.equal(timeline.find(45).pts, 0, "40 arrived before it and was evicted first");
 });

@@ -15,15 +15,15 @@ const video = { playbackRate: 1, duration: 60, loop: false };
 
 /** Serves ranges of a file, or the whole file, like a web server. */
 function serve(bytes, ranges) {
-  const asked = [];
+  const requests = [];
   globalThis.fetch = async (_url, { headers }) => {
-    asked.push(headers.Range);
+    requests.push(headers.Range);
     if (!ranges) return new Response(bytes);
     const [first, last] = headers.Range.match(/\d+/g).map(Number);
     const part = bytes.subarray(first, last + 1);
     return new Response(part, { status: 206, headers: { "Content-Range": `bytes ${first}-${last}/${bytes.length}` } });
   };
-  return asked;
+  return requests;
 }
 
 let warn;
@@ -55,7 +55,7 @@ function measureShare({ width, height, rings }) {
 for (const { path, expected } of tracks) {
   for (const ranges of [true, false]) {
     test(`${path}, ${ranges ? "by ranges" : "whole"}`, async () => {
-      const asked = serve(readFileSync(path), ranges);
+      const requests = serve(readFileSync(path), ranges);
       const track = openTrack("film");
       await track.ready;
       for (const { ms, pts, cut, held, coverage } of expected) {
@@ -64,14 +64,14 @@ for (const { path, expected } of tracks) {
         if (cut !== undefined) assert.deepEqual([mask.cut, mask.held], [cut, held]);
         assert.ok(Math.abs(measureShare(mask.shape.outline) - coverage) < 0.01, `${measureShare(mask.shape.outline)} at ${ms}`);
       }
-      if (!ranges) assert.equal(asked.length, 1);
+      if (!ranges) assert.equal(requests.length, 1);
       track.close();
     });
   }
 }
 
-/** A track of these segments, each a start in ms and its compressed bytes; `lie` may change head and index. */
-function writeTrack(segments, lie = () => {}) {
+/** A track of these segments, each a start in ms and its compressed bytes; `damage` may change head and index. */
+function writeTrack(segments, damage = () => {}) {
   const head = Buffer.alloc(20 + 20 * segments.length);
   head.write("MATT");
   head[4] = 1;
@@ -84,17 +84,17 @@ function writeTrack(segments, lie = () => {}) {
     head.writeUInt32BE(packed.length, 36 + 20 * number);
     offset += packed.length;
   });
-  lie(head);
+  damage(head);
   return Buffer.concat([head, ...segments.map(([, packed]) => packed)]);
 }
 
-const nobody = (...times) => deflateSync(Uint8Array.from(times.flatMap((later) => [later, 1, 0, 0])));
+const packEmpty = (...times) => deflateSync(Uint8Array.from(times.flatMap((later) => [later, 1, 0, 0])));
 
 /** 12 segments of 10 seconds each, the first from 100 ms on; all masks are empty. */
-const long = () => writeTrack(Array.from({ length: 12 }, (_, number) => [number * 10_000 + 100, nobody(0)]));
+const long = () => writeTrack(Array.from({ length: 12 }, (_, number) => [number * 10_000 + 100, packEmpty(0)]));
 
-test("near the end of a loop its beginning doesn't drive out what is shown", async () => {
-  const asked = serve(long(), true);
+test("loading the beginning of a loop doesn't evict the shown segment", async () => {
+  const requests = serve(long(), true);
   const track = openTrack("film");
   await track.ready;
   for (let number = 0; number < 12; number++) await loadMask(track, number * 10_000 + 100);
@@ -105,10 +105,10 @@ test("near the end of a loop its beginning doesn't drive out what is shown", asy
     assert.ok(track.at(119_000));
   }
   await until(() => track.at(100), "the beginning");
-  assert.equal(asked.length, 1 + 12 + 1);
+  assert.equal(requests.length, 1 + 12 + 1);
 });
 
-test("what is shown stays though it was loaded first of all", async () => {
+test("the shown segment isn't evicted although it was loaded first", async () => {
   serve(long(), true);
   const track = openTrack("film");
   await track.ready;
@@ -116,29 +116,29 @@ test("what is shown stays though it was loaded first of all", async () => {
   track.want(119_000, { playbackRate: 1, duration: 120, loop: true });
   await until(() => track.at(100), "the loop's beginning");
   assert.equal(track.at(119_000).pts, 110_100);
-  assert.equal(track.at(10_100), null, "the oldest that isn't wanted made room");
+  assert.equal(track.at(10_100), null, "the oldest segment that isn't needed is evicted");
 });
 
-test("before the first mask there is none, and after it no other", async () => {
+test("no mask is found before the first one", async () => {
   serve(long(), true);
   const track = openTrack("film");
   await track.ready;
   assert.equal((await loadMask(track, 100)).pts, 100);
   assert.deepEqual([0, 50, 91].map((ms) => track.at(ms)), [null, null, null]);
-  assert.equal(track.at(92).pts, 100, "times are rounded on the way");
+  assert.equal(track.at(92).pts, 100, "times are rounded in transfer");
 });
 
-test("it says where masks may come: not before the first, nor after the last once that is known", async () => {
+test("covers() is false before the first mask and after the last known one", async () => {
   serve(long(), true);
   const track = openTrack("film");
-  assert.ok(track.covers(0), "nobody knows yet");
+  assert.ok(track.covers(0), "not known yet");
   await track.ready;
   assert.deepEqual([0, 91, 92, 50_000, 500_000].map((ms) => track.covers(ms)), [false, false, true, true, true]);
   await loadMask(track, 110_100);
   assert.deepEqual([119_900, 120_100, 120_101, 500_000].map((ms) => track.covers(ms)), [true, true, false, false]);
 });
 
-test("after the last mask there is none, once the next one would be due", async () => {
+test("no mask is found long after the last one", async () => {
   serve(long(), true);
   const track = openTrack("film");
   await track.ready;
@@ -149,10 +149,10 @@ test("after the last mask there is none, once the next one would be due", async 
 });
 
 /** Responds with these statuses one after another, then always with the last. Returns a list with an entry for each request. */
-function refuse(...statuses) {
-  const asked = [];
-  globalThis.fetch = async () => new Response("", { status: statuses[Math.min(asked.push(0), statuses.length) - 1] });
-  return asked;
+function respond(...statuses) {
+  const requests = [];
+  globalThis.fetch = async () => new Response("", { status: statuses[Math.min(requests.push(0), statuses.length) - 1] });
+  return requests;
 }
 
 /** Simulates a viewer who watches for some seconds, on a separate clock. */
@@ -164,26 +164,26 @@ async function watch(track, seconds) {
   }
 }
 
-test("what the server refuses isn't asked for again", async () => {
+test("a request that the server rejects permanently isn't repeated", async () => {
   for (const status of [404, 403, 410, 416]) {
-    const asked = refuse(status);
+    const requests = respond(status);
     const track = openTrack("film");
     await track.ready;
     await watch(track, 300);
-    assert.equal(asked.length, 1);
+    assert.equal(requests.length, 1);
     assert.match(track.error, new RegExp(`received ${status}`));
   }
 });
 
-test("what failed on the way is tried again, ever more seldom", async () => {
+test("a temporary failure is retried with increasing pauses", async () => {
   for (const status of [503, 429]) {
-    const asked = refuse(status);
+    const requests = respond(status);
     const track = openTrack("film");
     await track.ready;
     await watch(track, 10);
-    assert.ok(asked.length >= 3 && asked.length <= 4, `${asked.length}`);
+    assert.ok(requests.length >= 3 && requests.length <= 4, `${requests.length}`);
     await watch(track, 290);
-    assert.ok(asked.length >= 8 && asked.length <= 11, `${asked.length}`);
+    assert.ok(requests.length >= 8 && requests.length <= 11, `${requests.length}`);
     serve(long(), true);
     await watch(track, 61);
     await until(() => track.error === "", "the track");
@@ -192,7 +192,7 @@ test("what failed on the way is tried again, ever more seldom", async () => {
 });
 
 for (const { path, good, startMs } of JSON.parse(process.env.DAMAGED ?? "[]")) {
-  test(`${path} is ${good ? "read" : "refused"}`, async () => {
+  test(`${path} is ${good ? "read" : "rejected"}`, async () => {
     serve(readFileSync(path), true);
     const track = openTrack("film");
     await track.ready;
@@ -214,8 +214,8 @@ function serveStamped(choose) {
   };
 }
 
-test("a track that is replaced while it is read is opened anew", async () => {
-  const [old, other] = [long(), writeTrack([[50, nobody(0)], [20_000, nobody(0)]])];
+test("a track that is replaced while it is read is opened again", async () => {
+  const [old, other] = [long(), writeTrack([[50, packEmpty(0)], [20_000, packEmpty(0)]])];
   let [bytes, etag] = [old, '"one"'];
   serveStamped(() => [bytes, etag]);
   const track = openTrack("film");
@@ -233,10 +233,10 @@ test("a track that is replaced while it is read is opened anew", async () => {
   track.close();
 });
 
-test("a broken segment behind stamps that always differ is asked for once a minute at most", async () => {
+test("a broken segment with changing ETags is requested at most once a minute", async () => {
   const bytes = writeTrack([[0, Buffer.alloc(20)]]);
-  let asked = 0;
-  serveStamped(() => [bytes, `"${asked++}"`]);
+  let requests = 0;
+  serveStamped(() => [bytes, `"${requests++}"`]);
   const track = openTrack("film");
   await track.ready;
   track.want(0, video);
@@ -247,22 +247,22 @@ test("a broken segment behind stamps that always differ is asked for once a minu
     advance(40);
   }
   assert.ok(track.error);
-  assert.equal(asked, 2);
+  assert.equal(requests, 2);
   track.close();
 });
 
-test("stamps that differ from answer to answer are no reason to open a track anew", async () => {
+test("ETags that differ between responses don't open the track again", async () => {
   const bytes = long();
-  let asked = 0;
-  serveStamped(() => [bytes, `"${asked++}"`]);
+  let requests = 0;
+  serveStamped(() => [bytes, `"${requests++}"`]);
   const track = openTrack("film");
   await track.ready;
   for (const ms of [100, 30_100, 60_100]) await loadMask(track, ms);
-  assert.deepEqual([asked, track.error], [4, ""]);
+  assert.deepEqual([requests, track.error], [4, ""]);
   track.close();
 });
 
-test("something else is not a track", async () => {
+test("a file that isn't a track is rejected", async () => {
   serve(new Uint8Array(64), true);
   const track = openTrack("film");
   await track.ready;
@@ -270,7 +270,7 @@ test("something else is not a track", async () => {
   assert.equal(track.at(0), null);
 });
 
-test("a page that answers in a track's place is called what it is", async () => {
+test("an HTML page instead of a track is reported as text/html", async () => {
   const headers = { "Content-Type": "text/html" };
   globalThis.fetch = async () => new Response("<!doctype html><title>Everything is here</title>", { headers });
   const track = openTrack("film");
@@ -278,7 +278,7 @@ test("a page that answers in a track's place is called what it is", async () => 
   assert.equal(track.error, "http://test/film: expected a mask track, received text/html");
 });
 
-test("a server that says nothing is told, and asked again", async () => {
+test("a server that doesn't respond is reported and retried", async () => {
   const bytes = long();
   const silent = (_url, { signal }) => new Promise((_done, fail) => signal.addEventListener("abort", () => fail(signal.reason)));
   const halting = async (_url, { signal }) => {
@@ -308,7 +308,7 @@ test("a server that says nothing is told, and asked again", async () => {
   }
 });
 
-test("what goes wrong in the page's own callback isn't the track's fault", async () => {
+test("an error in the page's callback isn't an error of the track", async () => {
   serve(long(), true);
   const track = openTrack("film");
   const errors = [];
@@ -337,51 +337,51 @@ async function refuseTrack(bytes, ms = 0) {
 }
 
 /** A track of one segment, in which `change` replaces values at these offsets. */
-const lie = (change) => writeTrack([[0, nobody(0)], [1000, nobody(0)]], change);
+const damage = (change) => writeTrack([[0, packEmpty(0)], [1000, packEmpty(0)]], change);
 
 for (const [what, bytes, expected] of [
   ["no segments", writeTrack([]), /1 to 65536 segments/],
-  ["starts that don't rise", lie((head) => head.writeBigUInt64BE(0n, 40)), /a start after 0 ms/],
-  ["a start that is no safe number", lie((head) => head.writeBigUInt64BE(2n ** 60n, 40)), /a start after 0 ms/],
-  ["a segment within the index", lie((head) => head.writeBigUInt64BE(59n, 28)), /bytes from 60 on/],
-  ["segments that overlap", lie((head) => head.writeBigUInt64BE(61n, 48)), /received \d+ from 61 on/],
-  ["a segment without bytes", lie((head) => head.writeUInt32BE(0, 36)), /received 0 from/],
-  ["a segment that is too long", lie((head) => head.writeUInt32BE(2 ** 25, 36)), /received 33554432 from/],
-  ["a segment past the file's end", lie((head) => head.writeUInt32BE(5000, 56)), /a file of 5\d+ bytes/],
-  ["an index past the file's end", lie((head) => head.writeUInt32BE(1000, 16)), /20020 bytes of index/],
+  ["starts that don't rise", damage((head) => head.writeBigUInt64BE(0n, 40)), /a start after 0 ms/],
+  ["a start that is no safe number", damage((head) => head.writeBigUInt64BE(2n ** 60n, 40)), /a start after 0 ms/],
+  ["a segment within the index", damage((head) => head.writeBigUInt64BE(59n, 28)), /bytes from 60 on/],
+  ["segments that overlap", damage((head) => head.writeBigUInt64BE(61n, 48)), /received \d+ from 61 on/],
+  ["a segment without bytes", damage((head) => head.writeUInt32BE(0, 36)), /received 0 from/],
+  ["a segment that is too long", damage((head) => head.writeUInt32BE(2 ** 25, 36)), /received 33554432 from/],
+  ["a segment past the file's end", damage((head) => head.writeUInt32BE(5000, 56)), /a file of 5\d+ bytes/],
+  ["an index past the file's end", damage((head) => head.writeUInt32BE(1000, 16)), /20020 bytes of index/],
   ["bytes that aren't compressed", writeTrack([[0, Buffer.from("not compressed")]]), /one whole compressed stream/],
-  ["a stream that ends too early", writeTrack([[0, nobody(0).subarray(0, 8)]]), /one whole compressed stream/],
+  ["a stream that ends too early", writeTrack([[0, packEmpty(0).subarray(0, 8)]]), /one whole compressed stream/],
   ["a segment that inflates without end", writeTrack([[0, deflateSync(Buffer.alloc(2 ** 24 + 1))]]), /at most 16777216 bytes/],
   ["a segment of no masks", writeTrack([[0, deflateSync(Buffer.alloc(0))]]), /1 to 4096 masks/],
-  ["a first mask that isn't at the start", writeTrack([[0, nobody(5)]]), /a first mask at 0 ms, received 5/],
-  ["masks of one time", writeTrack([[0, nobody(0, 40, 0)]]), /a mask before 40 ms/],
-  ["masks of the next segment's time", writeTrack([[0, nobody(0, 100)], [100, nobody(0)]]), /a mask before 100 ms, received 100/],
+  ["a first mask that isn't at the start", writeTrack([[0, packEmpty(5)]]), /a first mask at 0 ms, received 5/],
+  ["masks of one time", writeTrack([[0, packEmpty(0, 40, 0)]]), /a mask before 40 ms/],
+  ["masks of the next segment's time", writeTrack([[0, packEmpty(0, 100)], [100, packEmpty(0)]]), /a mask before 100 ms, received 100/],
 ]) {
-  test(`${what}: refused, in words`, async () => assert.match(await refuseTrack(bytes), expected));
+  test(`${what}: rejected with a reason`, async () => assert.match(await refuseTrack(bytes), expected));
 }
 
-test("what can't be read is never asked for again", async () => {
-  const asked = serve(writeTrack([[0, nobody(5)]]), true);
+test("an unreadable segment isn't requested again", async () => {
+  const requests = serve(writeTrack([[0, packEmpty(5)]]), true);
   const track = openTrack("film");
   await track.ready;
   await watch(track, 300);
-  assert.equal(asked.length, 2);
+  assert.equal(requests.length, 2);
   assert.equal(warn.mock.callCount(), 1);
   track.close();
 });
 
-test("a segment that can't be read doesn't keep others from being shown", async () => {
-  serve(writeTrack([[0, nobody(5)], [30_000, nobody(0)]]), true);
+test("an unreadable segment doesn't affect other segments", async () => {
+  serve(writeTrack([[0, packEmpty(5)], [30_000, packEmpty(0)]]), true);
   const track = openTrack("film");
   await track.ready;
   track.want(0, video);
   await until(() => track.error, "an error");
   track.want(30_000, video);
   await until(() => track.at(30_000), "the other segment");
-  assert.match(track.error, /a first mask/, "it is still said what is missing");
+  assert.match(track.error, /a first mask/, "the missing segment is still reported");
 });
 
-test("a part that comes short is asked for again, later", async () => {
+test("an incomplete response is requested again later", async () => {
   const bytes = long();
   const track = openTrack("film");
   globalThis.fetch = async () => new Response(bytes.subarray(0, 30), { status: 206, headers: { "Content-Range": `bytes 0-16383/${bytes.length}` } });
@@ -398,7 +398,7 @@ test("a part that comes short is asked for again, later", async () => {
   assert.equal((await loadMask(short, 100)).pts, 100);
 });
 
-test("a network that is down is no refusal", async () => {
+test("a network failure is retried", async () => {
   globalThis.fetch = async () => {
     throw new TypeError("Failed to fetch");
   };
@@ -411,49 +411,49 @@ test("a network that is down is no refusal", async () => {
   assert.equal(track.error, "");
 });
 
-test("what is needed soon is loaded, sooner the faster it plays, and nothing else", async () => {
+test("segments are loaded ahead depending on the playback rate", async () => {
   for (const [rate, expected] of [[0.5, [0]], [1, [0]], [2, [0, 1]], [4, [0, 1, 2]]]) {
-    const asked = serve(long(), true);
+    const requests = serve(long(), true);
     const track = openTrack("film");
     await track.ready;
     track.want(4000, { ...video, playbackRate: rate });
-    assert.equal(asked.length - 1, expected.length, `at rate ${rate}`);
+    assert.equal(requests.length - 1, expected.length, `at rate ${rate}`);
     track.close();
   }
 });
 
-test("the next segment is loaded before it is needed, once", async () => {
-  const asked = serve(long(), true);
+test("the next segment is loaded once before it is needed", async () => {
+  const requests = serve(long(), true);
   const track = openTrack("film");
   await track.ready;
   await loadMask(track, 100);
   for (const ms of [6000, 6040, 6080]) track.want(ms, video);
   await until(() => track.at(10_100), "the next segment");
-  assert.equal(asked.length, 3);
+  assert.equal(requests.length, 3);
 });
 
-test("of many segments the first are dropped, and loaded again after a seek", async () => {
-  const asked = serve(long(), true);
+test("the oldest segments are evicted and loaded again after a seek", async () => {
+  const requests = serve(long(), true);
   const track = openTrack("film");
   await track.ready;
   for (let number = 0; number < 9; number++) await loadMask(track, number * 10_000 + 100);
   assert.equal(track.at(100), null);
   assert.equal(track.at(10_100).pts, 10_100);
-  const count = asked.length;
+  const count = requests.length;
   await loadMask(track, 100);
-  assert.equal(asked.length, count + 1);
+  assert.equal(requests.length, count + 1);
 });
 
-test("an index that is longer than the first bytes is read whole", async () => {
-  const bytes = writeTrack(Array.from({ length: 1000 }, (_, number) => [number * 100, nobody(0)]));
-  const asked = serve(bytes, true);
+test("an index longer than the first request is read completely", async () => {
+  const bytes = writeTrack(Array.from({ length: 1000 }, (_, number) => [number * 100, packEmpty(0)]));
+  const requests = serve(bytes, true);
   const track = openTrack("film");
   await track.ready;
-  assert.deepEqual(asked, ["bytes=0-16383", "bytes=0-20019"]);
+  assert.deepEqual(requests, ["bytes=0-16383", "bytes=0-20019"]);
   assert.equal((await loadMask(track, 99_900)).pts, 99_900);
 });
 
-test("a source tells when index and masks are there", async () => {
+test("loading the index and masks is reported to onchange", async () => {
   serve(long(), true);
   const track = openTrack("film");
   let changes = 0;
@@ -464,8 +464,8 @@ test("a source tells when index and masks are there", async () => {
   assert.equal(changes, 2);
 });
 
-test("once it is closed what comes is dropped, and nothing is asked for", async () => {
-  const asked = serve(long(), true);
+test("closing cancels requests and sends no more", async () => {
+  const requests = serve(long(), true);
   const track = openTrack("film");
   await track.ready;
   const signals = [];
@@ -480,10 +480,10 @@ test("once it is closed what comes is dropped, and nothing is asked for", async 
   assert.equal(track.error, "");
   track.want(20_000, video);
   assert.equal(signals.length, 1);
-  assert.equal(asked.length, 1);
+  assert.equal(requests.length, 1);
 });
 
-test("addresses count from the page", async () => {
+test("addresses are relative to the page", async () => {
   const urls = [];
   globalThis.fetch = async (url) => (urls.push(String(url)), new Response(long()));
   await openTrack("masks/film.mattes").ready;
@@ -491,7 +491,7 @@ test("addresses count from the page", async () => {
   assert.deepEqual(urls, ["http://test/masks/film.mattes", "http://elsewhere/film.mattes"]);
 });
 
-test("a webmask whose size the server doesn't tell is read up to its end", async () => {
+test("a webmask of unknown size is read to its end", async () => {
   const picture = `<svg viewBox="0 0 32 18"><path d="M0 0h320v180h-320z${" ".repeat(20_000)}"/></svg>`;
   const body = Buffer.from(`data:image/svg+xml;base64,${btoa(picture)}`);
   const record = Buffer.alloc(12 + body.length);
@@ -504,19 +504,19 @@ test("a webmask whose size the server doesn't tell is read up to its end", async
   head.writeInt32BE(1, 12);
   head.writeBigInt64BE(32n, 24);
   const bytes = Buffer.concat([head, gzipSync(record, { level: 0 })]);
-  const asked = [];
+  const requests = [];
   globalThis.fetch = async (_url, { headers }) => {
-    asked.push(headers.Range);
+    requests.push(headers.Range);
     const [first, last = bytes.length] = headers.Range.match(/\d+/g).map(Number);
     return new Response(bytes.subarray(first, last + 1), { status: 206 });
   };
   const track = openTrack("film.webmask");
   await track.ready;
   assert.deepEqual((await loadMask(track, 0)).shape.outline.rings, []);
-  assert.deepEqual(asked, ["bytes=0-16383", "bytes=32-"]);
+  assert.deepEqual(requests, ["bytes=0-16383", "bytes=32-"]);
 });
 
-test("a short track on another origin is read, though its size is kept secret", async () => {
+test("a short track on a different origin is read although its size is hidden", async () => {
   const bytes = long();
   globalThis.fetch = async (_url, { headers }) => {
     const [first, last] = headers.Range.match(/\d+/g).map(Number);

@@ -26,20 +26,20 @@ test("matrices are multiplied and inverted as CSS does", () => {
   assert.equal(invert([1, 2, 2, 4, 0, 0]), null, "a line has no way back");
 });
 
-test("an element without transforms is where its box is", () => {
+test("the frame of an element without transforms is its box", () => {
   assert.deepEqual(measureFrame(element({})), { matrix: [1, 0, 0, 1, 30, 40], width: 200, height: 100 });
 });
 
-test("a box's parts of pixels are kept, though layouts are told in whole ones", () => {
+test("fractions of pixels are kept although layout sizes are whole", () => {
   const { matrix, width } = measureFrame(element({}, { box: { ...box, width: 200.4 }, layoutWidth: 200 }));
   assert.deepEqual([matrix[0], width], [1, 200.4]);
 });
 
 for (const [name, computed, matrix] of [
   ["a mirror", { transform: "matrix(-1, 0, 0, 1, 0, 0)" }, [-1, 0, 0, 1, 230, 40]],
-  ["a mirror in a property of its own", { scale: "-1 1" }, [-1, 0, 0, 1, 230, 40]],
+  ["a mirror by the property scale", { scale: "-1 1" }, [-1, 0, 0, 1, 230, 40]],
   ["a half turn", { rotate: "180deg" }, [-1, 0, 0, -1, 230, 140]],
-  ["a half turn in parts of the circle", { rotate: "0.5turn" }, [-1, 0, 0, -1, 230, 140]],
+  ["a half turn in the unit turn", { rotate: "0.5turn" }, [-1, 0, 0, -1, 230, 140]],
   ["a turn about the upright axis", { rotate: "y 180deg" }, [-1, 0, 0, 1, 230, 40]],
   ["a turn about an axis in numbers", { rotate: "1 0 0 180deg" }, [1, 0, 0, -1, 30, 140]],
   ["a mirror in space", { transform: "matrix3d(-1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1)" }, [-1, 0, 0, 1, 230, 40]],
@@ -48,24 +48,24 @@ for (const [name, computed, matrix] of [
   test(`${name} is read from the style`, () => near(measureFrame(element(computed)).matrix, matrix));
 }
 
-test("any angle has its corners where the screen shows them", () => {
+test("the corners of a rotated element are where the screen shows them", () => {
   const { matrix } = measureFrame(element({ rotate: "30deg" }, { box: turnBox(30, 200, 100), layoutWidth: 200, layoutHeight: 100 }));
   const [cos, sin] = [Math.sqrt(3) / 2, 0.5];
   near(multiply(matrix, [1, 0, 0, 1, 100, 50]), [cos, sin, -sin, cos, 0, 0]);
 });
 
-test("an angle of 45° doesn't tell the size, the layout does", () => {
+test("at an angle of 45° the size comes from the layout", () => {
   const found = measureFrame(element({ rotate: "45deg" }, { box: turnBox(45, 200, 100), layoutWidth: 200, layoutHeight: 100 }));
   assert.deepEqual([found.width, found.height], [200, 100]);
 });
 
-test("rotate comes before scale, and both before transform", () => {
+test("rotate is applied before scale, and both before transform", () => {
   const computed = { rotate: "90deg", scale: "2 1", transform: "matrix(1, 0, 0, 3, 0, 0)" };
   const { matrix } = measureFrame(element(computed, { box: { x: 0, y: 0, width: 300, height: 400 }, layoutWidth: 200, layoutHeight: 100 }));
   near(matrix, [0, 2, -3, 0, 300, 0]);
 });
 
-test("transforms of everything around it count, up to what fills the screen", () => {
+test("transforms of all ancestors count up to the full-screen element", () => {
   const [page, player, layer] = [element({ scale: "-1 1" }), element({ scale: "1 -1" }), element({})];
   page.append(player);
   player.append(layer);
@@ -75,20 +75,20 @@ test("transforms of everything around it count, up to what fills the screen", ()
   document.fullscreenElement = null;
 });
 
-test("slots and shadow roots are passed", () => {
+test("ancestors are found through slots and shadow roots", () => {
   const [host, layer] = [element({ scale: "-1 1" }), element({})];
   layer.assignedSlot = element({});
   layer.assignedSlot.parent = { host };
   near(measureFrame(layer).matrix, [-1, 0, 0, 1, 230, 40]);
 });
 
-test("an element without a box of its own has no transform either", () => {
+test("an element with display: contents has no transform", () => {
   const [around, layer] = [element({ scale: "-1 1", display: "contents" }), element({})];
   around.append(layer);
   near(measureFrame(layer).matrix, [1, 0, 0, 1, 30, 40]);
 });
 
-test("two turns in one space undo each other, pressed flat in between they don't", () => {
+test("opposite rotations cancel out only with preserve-3d", () => {
   for (const [transformStyle, x] of [["preserve-3d", 1], ["flat", 0.25]]) {
     const [card, layer] = [element({ rotate: "y 60deg", transformStyle }), element({ rotate: "y -60deg" }, { box: { ...box, width: 200 * x }, layoutWidth: 200 })];
     card.append(layer);

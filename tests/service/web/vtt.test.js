@@ -16,7 +16,7 @@ function writeTrack(facts = { ...SIZE, segments: [[1000, 90]] }) {
 
 const writeCue = (facts = {}, times = "00:00:01.000 --> 00:00:01.040") => `${times}\n${JSON.stringify({ ...SIZE, mask: "", ...facts })}`;
 
-test("the head tells sizes, segments and the film", () => {
+test("sizes, segments and the film are read from the head", () => {
   const film = { sha256: "0".repeat(64), clock: "media", width: 640, height: 360, pixel_ratio: [1, 1], first_ms: 0, end_ms: 9000, coded_ms: 0, origin_ms: 0 };
   const text = writeTrack({ ...SIZE, segments: [[1000, 90], [11_000, 70]], film });
   assert.equal(vtt.measureHead(view(text)), text.length);
@@ -26,20 +26,20 @@ test("the head tells sizes, segments and the film", () => {
 });
 
 for (const text of ["WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nsubtitles\n\n", "WEBVTT danmatte/2 head=00000100\n\nNOTE\n", "WEBVTT danmatte/1 head=00000004\n\nNOTE\n{}\n\n"]) {
-  test(`${JSON.stringify(text)} is no track of masks`, () => assert.throws(() => vtt.measureHead(view(text)), RangeError));
+  test(`${JSON.stringify(text)} is rejected as a track of masks`, () => assert.throws(() => vtt.measureHead(view(text)), RangeError));
 }
 
 for (const facts of ["{", "null", "[]", { ...SIZE }, { ...SIZE, width: 0, segments: [] }, { ...SIZE, width: "32", segments: [] }, { width: 2 ** 12, height: 2 ** 12, segments: [] }]) {
-  test(`a head with ${JSON.stringify(facts)} is refused`, () => assert.throws(() => vtt.readIndex(view(writeTrack(facts)), Infinity), RangeError));
+  test(`a head with ${JSON.stringify(facts)} is rejected`, () => assert.throws(() => vtt.readIndex(view(writeTrack(facts)), Infinity), RangeError));
 }
 
-test("a cue tells time, flags and outline, by itself", () => {
+test("time, flags and outline are read from a cue", () => {
   const mask = readCue(writeCue({ mask: PIXEL, cut: true, coverage: 0.25 }, "01:02:03.004 --> 01:02:03.044"));
   assert.deepEqual([mask.pts, mask.cut, mask.held, mask.coverage], [3_723_004, true, false, 0.25]);
   assert.deepEqual([mask.shape.width, mask.shape.height], [32, 18]);
 });
 
-test("a cue without a mask shows nobody, or nothing else where the background is painted", () => {
+test("a cue without a mask is empty, or full where the background is painted", () => {
   assert.equal(readCue(writeCue()).shape.outline.rings.length, 0);
   assert.equal(readCue(writeCue({ polarity: "background" })).shape.outline.rings.length, 1);
 });
@@ -55,10 +55,10 @@ const wrong = {
   "a picture too large": writeCue({ width: 2 ** 20, height: 2 ** 20 }),
 };
 for (const [what, block] of Object.entries(wrong)) {
-  test(`a cue with ${what} is refused`, () => assert.throws(() => readCue(block), RangeError));
+  test(`a cue with ${what} is rejected`, () => assert.throws(() => readCue(block), RangeError));
 }
 
-test("a segment is whole, and of one size", () => {
+test("a truncated segment or one of a different size is rejected", () => {
   const cue = `${writeCue({ mask: PIXEL })}\n\n`;
   assert.equal(vtt.readMasks(view(cue + cue), { ...SIZE, film: null }, 1000).length, 2);
   assert.throws(() => vtt.readMasks(view(cue.slice(0, -1)), { ...SIZE, film: null }, 1000), RangeError);
