@@ -74,8 +74,12 @@ def test_shards_divide_the_work(library: Library, toy_manifest: Manifest) -> Non
     assert not parts[0] & parts[1]
 
 
-def test_totals_count_the_videos_and_their_bytes(library: Library, toy_manifest: Manifest) -> None:
+def test_totals_count_only_the_videos_of_the_shard_and_their_bytes(library: Library, toy_manifest: Manifest) -> None:
     assert Inventory(library, toy_manifest, Shard()).count() == Totals(units=3, size_bytes=5 + 5 + 11)
+    for shard in (Shard(0, 2), Shard(1, 2)):
+        units = [unit for unit, _ in Inventory(library, toy_manifest, shard)]
+        expected = Totals(units=len(units), size_bytes=sum(unit.size_bytes for unit in units))
+        assert Inventory(library, toy_manifest, shard).count() == expected
 
 
 def test_units_in_progress_never_exceed_the_capacity_of_the_executor(tmp_path: Path, toy_manifest: Manifest) -> None:

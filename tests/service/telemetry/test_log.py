@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from datetime import datetime
 
 from danmatte.telemetry.log import BackgroundLog, _JsonFormatter
@@ -30,10 +29,10 @@ def test_lines_are_written_completely_and_in_order() -> None:
 def test_a_slow_reader_loses_lines_without_blocking_and_sees_their_number() -> None:
     read, write = os.pipe()
     log = BackgroundLog(write, max_lines=4)
-    began = time.monotonic()
     for _ in range(20):
-        log.emit(record("x" * 70_000))  # more than a pipe holds: the writer waits
-    assert time.monotonic() - began < 1
+        log.emit(
+            record("x" * 70_000)
+        )  # more than a pipe holds: the writer waits, and a call that waited would never return
     lost = log.dropped
     assert lost >= 15
     output = b""

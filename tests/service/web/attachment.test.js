@@ -351,6 +351,20 @@ test("a function chooses the track for each film, or none", () => {
   assert.deepEqual(requested, ["one", "one", "none", "two"]);
 });
 
+test("use() closes only a source that attach opened itself", async () => {
+  const { source, handle } = attachLayer();
+  handle.use({ source: new FakeSource() });
+  assert.equal(source.closed, 0);
+  const video = new FakeVideo({ readyState: 1 });
+  const live = attach(video, new FakeElement(), { live: "ws://test/v1/stream" });
+  handles.push(live);
+  video.show(0);
+  const socket = FakeSocket.all.at(-1);
+  live.use({ source: new FakeSource() });
+  assert.equal(socket.readyState, 2);
+  await flush();
+});
+
 test("use() replaces the masks of a layer", () => {
   const { layer, source, handle, video } = attachLayer();
   source.add(40);
