@@ -1,4 +1,4 @@
-"""The npm package is of one piece with the Python one."""
+"""The npm package agrees with the Python package."""
 
 import json
 import tomllib

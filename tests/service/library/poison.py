@@ -38,7 +38,7 @@ def poison(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def slow(folder: Path, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
-    """Make new processes take so many seconds to read a video for its digest, in four pieces."""
+    """Make new processes take this many seconds to read a video for its digest, in four pieces."""
     _customize(folder, _SLOW_CODE.format(pause_s=seconds / 4), monkeypatch)
 
 

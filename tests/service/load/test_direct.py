@@ -17,7 +17,7 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(b"ready")
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 def test_proxies_set_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Handmade verdicts, for tests of pages and timelines."""
+"""Verdicts for tests of pages and timelines, built without assessing a video."""
 
 from danmatte.quality.assessment import FrameQuality, Parts, ShotQuality, VideoQuality
 from danmatte.quality.brightness import NO_BARS, Bars

@@ -119,7 +119,7 @@ def test_a_different_header_or_job_starts_a_new_track(header: TrackHeader, job: 
 
 
 def write_interrupted(path: Path) -> None:
-    """Write two complete segments and the start of another, then leave the writer by an error."""
+    """Write two complete segments and the start of a third, then leave the writer by an error."""
     with pytest.raises(KeyboardInterrupt):
         begin(path)
 

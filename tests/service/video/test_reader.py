@@ -84,9 +84,11 @@ def test_of_frames_before_0_only_the_one_shown_at_0_is_read(tmp_path: Path, suff
 def test_frames_lost_at_the_start_are_reported(tmp_path: Path) -> None:
     whole = write(tmp_path / "a.ts", walking(60), gop=25)
     data, packets = whole.read_bytes(), whole.stat().st_size // 188
-    torn = tmp_path / "torn.ts"
-    torn.write_bytes(data[: 188 * 3] + data[188 * (packets // 6) :])  # a recording that starts between two keyframes
-    with Video(torn) as video:
+    truncated = tmp_path / "truncated.ts"
+    truncated.write_bytes(
+        data[: 188 * 3] + data[188 * (packets // 6) :]
+    )  # a recording that starts between two keyframes
+    with Video(truncated) as video:
         found = [frame.pts_ms for frame in video.read_frames()]
         assert found[0] == 0
         assert 10 < len(found) < 58
