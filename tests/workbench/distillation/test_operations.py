@@ -81,7 +81,7 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_tensorflow_answers_what_openvino_answers(name: str) -> None:
+def test_tensorflow_gives_the_outputs_of_openvino(name: str) -> None:
     model = GRAPHS[name]().model()
     picture = noise(model)
     (found,) = Student(model)(picture)
@@ -128,13 +128,13 @@ def nearest() -> ov.Model:
         (nearest, "^can't train this graph: large resizes by nearest, half_pixel$"),
     ],
 )
-def test_what_cannot_be_taught_is_refused_by_name(make, says: str) -> None:
+def test_an_operation_that_cannot_be_trained_is_refused_by_name(make, says: str) -> None:
     model = make()
     with pytest.raises(InputError, match=says):
         Student(model)(noise(model))
 
 
-def test_a_value_is_the_same_in_whatever_order_it_is_held() -> None:
+def test_a_tensor_can_be_arranged_in_any_order_of_axes() -> None:
     plain = tf.constant(np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4))
     rows = ArrangedTensor(tf.transpose(plain, NHWC), NHWC)
     assert np.array_equal(rows.arrange((0, 1, 2, 3)), plain)
@@ -143,13 +143,13 @@ def test_a_value_is_the_same_in_whatever_order_it_is_held() -> None:
     assert [rows.find_axis(axis) for axis in (0, 1, 2, 3, -1)] == [0, 3, 1, 2, 2]
 
 
-def test_fewer_axes_are_filled_up_in_front() -> None:
+def test_missing_axes_are_added_in_front() -> None:
     scale = ArrangedTensor(tf.constant([1.0, 2.0]), (0,))
     assert ArrangedTensor(scale.tensor).arrange((0, 1, 2, 3)).shape == (1, 1, 1, 2)
 
 
 @pytest.mark.parametrize("step", [1.0, 0.25])
-def test_rounding_leaves_gradients_alone(step: float) -> None:
+def test_rounding_passes_gradients_unchanged(step: float) -> None:
     values = tf.constant([0.1, 0.4, -0.7, 3.3])
     with tf.GradientTape() as tape:
         tape.watch(values)

@@ -36,7 +36,7 @@ def enlarge(values: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.interp(places, np.arange(len(row)), row) for row in rows])
 
 
-def test_the_answer_is_nearer_to_the_sources_than_an_enlarged_one(
+def test_a_refined_output_is_nearer_to_the_source_than_an_enlarged_one(
     plain: Source, labelled: Dataset, tmp_path: Path
 ) -> None:
     whole = build(plain, tmp_path, "cut", "head", "preprocess")
@@ -61,12 +61,12 @@ def test_a_graph_of_the_sources_own_stride_is_refused(plain: Source, labelled: D
         refine(whole.clone(), whole, [])
 
 
-def test_a_step_refuses_what_is_no_number_of_frames() -> None:
+def test_an_invalid_number_of_frames_is_refused() -> None:
     with pytest.raises(InputError, match="refine: frames: expected a whole number of at least 1, found 0"):
         replace(Refine(), frames=0)
 
 
-def test_probabilities_are_fitted_and_what_tells_nothing_stays() -> None:
+def test_fitting_recovers_weights_and_keeps_those_without_evidence() -> None:
     rng = np.random.default_rng(2)
     rows = np.column_stack([rng.normal(0, 1, (4000, 2)), np.zeros(4000), np.ones(4000)]).astype(np.float32)
     right = np.array([2.0, -1.0, 0.0, 0.5])
@@ -76,13 +76,13 @@ def test_probabilities_are_fitted_and_what_tells_nothing_stays() -> None:
     assert found[2] == 7.0
 
 
-def test_without_a_reason_it_is_bilinear_interpolation() -> None:
+def test_the_initial_weights_interpolate_bilinearly() -> None:
     logits = np.array([[0, 0, 0], [0, 4, 8], [0, 0, 4]], np.float32)
     values = [float(_interpolate(corner) @ logits.reshape(-1)) for corner in CORNERS]
     assert values == [4, 6, 2, 4]
 
 
-def test_it_follows_quantization_and_a_size_that_is_not_the_sources(
+def test_refining_works_after_quantization_and_at_a_different_size(
     plain: Source, labelled: Dataset, tmp_path: Path
 ) -> None:
     context, path = StepContext(plain, labelled), plain.path

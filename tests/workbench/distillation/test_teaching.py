@@ -65,7 +65,7 @@ def disagreement(model: ov.Model, teacher: ov.Model, folder: Path) -> float:
     return float(np.mean([np.abs(runs[0](seen).copy() - runs[1](seen)).mean() for seen in pictures]))
 
 
-def test_a_graph_as_a_student_answers_as_it_did(tmp_path: Path) -> None:
+def test_a_student_gives_the_outputs_of_its_graph(tmp_path: Path) -> None:
     model = graph(tmp_path)
     seen = picture(np.random.default_rng(1))
     (logits,) = student.Student(model)(seen)
@@ -73,7 +73,7 @@ def test_a_graph_as_a_student_answers_as_it_did(tmp_path: Path) -> None:
     assert 1 / (1 + np.exp(-logits.numpy())) == pytest.approx(run(seen), abs=1e-5)
 
 
-def test_it_learns_what_its_teacher_answers(tmp_path: Path) -> None:
+def test_training_brings_a_student_closer_to_its_teacher(tmp_path: Path) -> None:
     model, teacher = forgetful(tmp_path), graph(tmp_path)
     before = disagreement(model, teacher, tmp_path)
     weights, note = teaching.teach(model, teacher, view, OPTIONS, None)
@@ -82,9 +82,9 @@ def test_it_learns_what_its_teacher_answers(tmp_path: Path) -> None:
     assert note.startswith("64 steps of 2 views")
 
 
-def test_masks_outweigh_the_teacher_where_they_are_known(tmp_path: Path) -> None:
+def test_known_masks_override_the_teacher(tmp_path: Path) -> None:
     def agreement(model: ov.Model) -> float:
-        run = openvino.make_runner(openvino.save(model.clone(), tmp_path / "asked.xml").path, F32)
+        run = openvino.make_runner(openvino.save(model.clone(), tmp_path / "candidate.xml").path, F32)
         views = [bright(np.random.default_rng(seed)) for seed in range(100, 106)]
         return float(np.mean([(run(it.picture)[0, ..., 0] > 0.5) == (it.truth[::2, ::2] == PERSON) for it in views]))
 
@@ -97,7 +97,7 @@ def test_masks_outweigh_the_teacher_where_they_are_known(tmp_path: Path) -> None
     assert agreement(model) > before + 0.1, before
 
 
-def test_a_stopped_lesson_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     """A training that was interrupted and resumed ends with the same weights as an uninterrupted one."""
     teacher, checkpoint = graph(tmp_path), tmp_path / "kept/state.npz"
     whole, _ = teaching.teach(forgetful(tmp_path), teacher, view, OPTIONS, None)
@@ -119,33 +119,33 @@ def test_a_stopped_lesson_goes_on_where_it_was(tmp_path: Path) -> None:
     with np.load(checkpoint) as notes:
         kept = int(notes["step"])
     assert 0 < kept < 64
-    asked = 0
+    drawn = 0
 
     def counting(rng: np.random.Generator) -> LabelledView:
-        nonlocal asked
-        asked += 1
+        nonlocal drawn
+        drawn += 1
         return view(rng)
 
     resumed, _ = teaching.teach(forgetful(tmp_path), teacher, counting, OPTIONS, checkpoint)
-    assert asked == 2 * (64 - kept)
+    assert drawn == 2 * (64 - kept)
     for name, values in whole.items():
         assert (resumed[name] == values).all(), name
 
 
-def test_an_operation_without_gradients_is_named(tmp_path: Path) -> None:
+def test_an_operation_without_gradients_is_reported_by_name(tmp_path: Path) -> None:
     pixels = ops.parameter([1, 65, 65, 3], np.uint8)
     odd = ops.cum_sum(ops.convert(pixels, "f32"), np.array(1))
     with pytest.raises(InputError, match="CumSum"):
         student.Student(ov.Model([ops.result(odd)], [pixels], "odd"))
 
 
-def test_logits_at_other_places_keep_their_corners() -> None:
+def test_logits_moved_to_fewer_positions_keep_their_corners() -> None:
     logits = np.arange(25, dtype=np.float32).reshape(5, 5, 1)
     placed = teaching.move_corners(logits, (3, 3))
     assert placed[..., 0].tolist() == logits[::2, ::2, 0].tolist()
 
 
-def test_the_rate_goes_up_in_a_line_and_down_as_a_cosine() -> None:
+def test_the_learning_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     options = dataclasses.replace(OPTIONS, steps=250, rate=0.1)
     rates = [options.compute_rate(step) for step in range(250)]
     peak = teaching.WARM_UP
@@ -157,12 +157,12 @@ def test_the_rate_goes_up_in_a_line_and_down_as_a_cosine() -> None:
     assert 0 < rates[-1] < 0.001
 
 
-def test_what_is_made_ahead_comes_in_order() -> None:
+def test_prefetched_values_are_in_order() -> None:
     assert list(teaching.prefetch(lambda number: number**2, range(20))) == [number**2 for number in range(20)]
     assert list(teaching.prefetch(lambda number: number, range(0))) == []
 
 
-def test_only_a_few_are_made_ahead() -> None:
+def test_only_a_few_values_are_prefetched() -> None:
     made: list[int] = []
     values = teaching.prefetch(lambda number: made.append(number) or number, range(100))
     assert next(values) == 0
@@ -170,7 +170,7 @@ def test_only_a_few_are_made_ahead() -> None:
     assert len(made) <= teaching.AHEAD + 2
 
 
-def test_an_error_is_raised_where_its_value_is_awaited() -> None:
+def test_an_error_of_prefetching_is_raised_at_its_value() -> None:
     def make(number: int) -> int:
         if number == 3:
             raise InputError("frame 3 can't be read")
@@ -182,7 +182,7 @@ def test_an_error_is_raised_where_its_value_is_awaited() -> None:
         next(values)
 
 
-def test_the_thread_ends_with_the_iterator() -> None:
+def test_the_prefetching_thread_ends_with_the_iterator() -> None:
     before = {thread for thread in threading.enumerate() if thread.name.startswith("prefetch")}
     values = teaching.prefetch(lambda number: number, range(100))
     next(values)
@@ -196,16 +196,16 @@ def loss(logits: float, right: float, *, places: tuple[int, int] = (8, 8)) -> fl
     return float(teaching.compute_answer_loss(np.full(shape, logits, np.float32), np.full(shape, right, np.float32)))
 
 
-def test_a_sure_and_right_answer_costs_nothing() -> None:
+def test_a_certain_and_correct_output_has_no_loss() -> None:
     assert loss(20, 1) == pytest.approx(0, abs=1e-3)
     assert loss(-20, 0) == pytest.approx(0, abs=1e-3)
 
 
-def test_the_surer_a_wrong_answer_the_dearer() -> None:
+def test_the_loss_of_a_wrong_output_grows_with_its_certainty() -> None:
     assert loss(0, 0) < loss(2, 0) < loss(5, 0)
 
 
-def test_a_small_figure_that_is_missed_costs_almost_as_much_as_a_large_one() -> None:
+def test_missing_a_small_person_costs_almost_as_much_as_a_large_one() -> None:
     def missed(side: int) -> float:
         right = np.zeros((1, 32, 32, 1), np.float32)
         right[:, :side, :side] = 1
@@ -216,7 +216,7 @@ def test_a_small_figure_that_is_missed_costs_almost_as_much_as_a_large_one() -> 
     assert missed(8) > 0.9 * missed(32)
 
 
-def test_a_teachers_logits_come_to_fewer_and_to_more_places() -> None:
+def test_logits_can_be_moved_to_fewer_and_more_positions() -> None:
     logits = np.linspace(-3, 3, 9 * 5).reshape(9, 5, 1).astype(np.float32)
     for places in ((5, 3), (17, 9), (9, 5)):
         moved = teaching.move_corners(logits, places)
@@ -225,13 +225,13 @@ def test_a_teachers_logits_come_to_fewer_and_to_more_places() -> None:
             assert moved[corner] == pytest.approx(logits[corner])
 
 
-def test_a_finished_course_is_not_taken_again(tmp_path: Path) -> None:
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     checkpoint = tmp_path / "state.npz"
     options = dataclasses.replace(OPTIONS, steps=4)
     first, _ = teaching.teach(forgetful(tmp_path), graph(tmp_path), view, options, checkpoint)
 
     def refuse(rng: np.random.Generator) -> LabelledView:
-        raise AssertionError("nothing is to be looked at any more")
+        raise AssertionError("a finished training draws no views")
 
     again, note = teaching.teach(forgetful(tmp_path), graph(tmp_path), refuse, options, checkpoint)
     assert note.startswith("4 steps of 2 views, 0 inner maps")
@@ -262,7 +262,7 @@ def features_pair(model: ov.Model) -> tuple[FeaturePair, ...]:
     return (FeaturePair(name, name),)
 
 
-def test_features_alone_can_be_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_student_can_be_trained_on_features_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     teacher = features(graph(tmp_path))
     smaller = features(forgetful(tmp_path))
     _, note = teaching.teach(smaller, teacher, view, FEATURES, None, features_pair(teacher))
@@ -271,7 +271,7 @@ def test_features_alone_can_be_learned(tmp_path: Path, capsys: pytest.CaptureFix
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_fresh_kernels_end_as_their_running_mean_and_resume_with_it(tmp_path: Path) -> None:
+def test_new_kernels_end_as_their_running_mean_which_is_stored(tmp_path: Path) -> None:
     teacher, smaller = features(graph(tmp_path)), features(forgetful(tmp_path))
     checkpoint, pairs = tmp_path / "state.npz", features_pair(teacher)
     options = dataclasses.replace(FEATURES, steps=16)

@@ -15,53 +15,53 @@ def probability(logits: np.ndarray) -> np.ndarray:
     return shares[:, 1] / shares.sum(axis=1)
 
 
-def widened(model: ov.Model) -> ov.Model:
+def widen(model: ov.Model) -> ov.Model:
     assert widen_to_two_classes(model)
     return model
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_second_class_has_the_probability_that_was_answered(bias: bool) -> None:
+def test_the_second_class_has_the_probability_of_the_original_output(bias: bool) -> None:
     chain = Chain().conv(4, "stem", side=3).relu().conv(1, "last", side=3, bias=bias)
     chain.value = ops.sigmoid(chain.value)
     before, picture = answer(chain.model(), noise(chain.model())), noise(chain.model())
-    after = answer(widened(chain.model()), picture)
+    after = answer(widen(chain.model()), picture)
     assert after.shape == (1, 2, 9, 9)
     assert not after[:, 0].any()
     assert probability(after) == pytest.approx(before[:, 0], abs=1e-5)
 
 
 def test_the_last_convolution_is_widened_and_none_is_added() -> None:
-    model = widened(Chain().conv(4, "stem").conv(1, "last").model())
+    model = widen(Chain().conv(4, "stem").conv(1, "last").model())
     assert kinds(model).count("Convolution") == 2
 
 
-def test_a_channel_that_no_convolution_made_gets_one() -> None:
+def test_a_channel_not_made_by_a_convolution_gets_one() -> None:
     chain = Chain().conv(4, "stem")
     chain.value = ops.reduce_mean(chain.value, np.array([1]), keep_dims=True)
     before = answer(chain.model(), noise(chain.model()))
-    after = answer(widened(chain.model()), noise(chain.model()))
+    after = answer(widen(chain.model()), noise(chain.model()))
     assert after[:, 1] == pytest.approx(before[:, 0], abs=1e-5)
     assert not after[:, 0].any()
 
 
-def test_resizes_stay_and_reshapes_go() -> None:
+def test_widening_keeps_resizes_and_removes_reshapes_and_sigmoids() -> None:
     chain = Chain().conv(1, "last").resize(18, 18)
     chain.value = ops.squeeze(ops.sigmoid(chain.value), np.array([1]))
-    model = widened(chain.model())
+    model = widen(chain.model())
     assert answer(model, noise(model)).shape == (1, 2, 18, 18)
     assert not {"Sigmoid", "Squeeze"} & set(kinds(model))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_several_channels_stay(classes: int) -> None:
+def test_a_graph_of_several_channels_is_not_widened(classes: int) -> None:
     model = Chain().conv(classes, "last").model()
     before = answer(model, noise(model))
     assert not widen_to_two_classes(model)
     assert np.array_equal(answer(model, noise(model)), before)
 
 
-def test_class_numbers_are_no_channel() -> None:
+def test_class_numbers_are_not_widened() -> None:
     chain = Chain().conv(3, "last")
     chain.value = ops.topk(chain.value, np.int32(1), 1, "max", "none").output(1).get_node()
     chosen = chain.value.output(1)
@@ -69,7 +69,7 @@ def test_class_numbers_are_no_channel() -> None:
     assert not widen_to_two_classes(model)
 
 
-def test_an_answer_without_places_is_no_channel() -> None:
+def test_an_output_without_spatial_axes_is_not_widened() -> None:
     chain = Chain().conv(1, "last")
     chain.value = ops.reduce_mean(chain.value, np.array([2, 3]), keep_dims=False)
     assert not widen_to_two_classes(chain.model())

@@ -38,7 +38,7 @@ def test_a_simulated_range_becomes_a_clamp() -> None:
     assert np.array_equal(answer(model, noise(model)), answer(expected, noise(expected)))
 
 
-def test_behind_the_last_layer_nothing_is_cut_off() -> None:
+def test_after_the_last_layer_a_simulated_range_is_removed_without_a_clamp() -> None:
     chain = Chain().conv(4, "first")
     plain = chain.model().clone()
     chain.value = simulate(chain.value, -0.01, 0.01)
@@ -48,7 +48,7 @@ def test_behind_the_last_layer_nothing_is_cut_off() -> None:
     assert np.array_equal(answer(model, noise(model)), answer(plain, noise(plain)))
 
 
-def test_rounding_that_also_scales_stays() -> None:
+def test_simulated_quantization_that_also_scales_is_kept() -> None:
     chain = Chain().conv(4, "first")
     chain.value = simulate(chain.value, -1, 1, out=(-2, 2))
     model = chain.conv(2, "last").model()
@@ -56,7 +56,7 @@ def test_rounding_that_also_scales_stays() -> None:
     assert "FakeQuantize" in kinds(model)
 
 
-def test_bounds_that_are_computed_stay() -> None:
+def test_simulated_quantization_with_computed_bounds_is_kept() -> None:
     chain = Chain().conv(4, "first")
     most = ops.reduce_max(chain.value, np.array([0, 1, 2, 3]), keep_dims=False)
     low, high = ops.multiply(most, np.float32(-1)), most
@@ -77,7 +77,7 @@ def compressed() -> ov.Model:
     return chain.model()
 
 
-def test_whatever_depends_on_no_input_becomes_a_constant() -> None:
+def test_nodes_that_depend_on_no_input_become_constants() -> None:
     model = compressed()
     before = answer(model, noise(model))
     fold_constants(model)
@@ -85,14 +85,14 @@ def test_whatever_depends_on_no_input_becomes_a_constant() -> None:
     assert answer(model, noise(model)) == pytest.approx(before, abs=1e-5)
 
 
-def test_a_graph_without_computed_constants_is_left_alone() -> None:
+def test_a_graph_without_computed_constants_is_not_changed() -> None:
     model = Chain().conv(4, "first").model()
     before = [node.get_friendly_name() for node in model.get_ordered_ops()]
     fold_constants(model)
     assert [node.get_friendly_name() for node in model.get_ordered_ops()] == before
 
 
-def test_rounded_weights_become_plain_ones() -> None:
+def test_simulated_quantization_of_weights_is_folded_into_them() -> None:
     chain = Chain()
     kernel = simulate(ops.constant(np.random.default_rng(5).normal(0, 1, (4, 3, 1, 1)).astype(np.float32)), -3, 3)
     chain.value = ops.convolution(chain.value, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
@@ -121,7 +121,7 @@ def resized_in_nhwc(*, readers: int = 1, axes: tuple[int, int] = (1, 2)) -> ov.M
     return chain.model(*[ops.relu(large)] * (readers - 1))
 
 
-def test_a_resize_loses_the_transposes_around_it() -> None:
+def test_transposes_around_a_resize_are_removed() -> None:
     model = resized_in_nhwc()
     before = answer(model, noise(model))
     straighten_resizes(model)
@@ -131,13 +131,13 @@ def test_a_resize_loses_the_transposes_around_it() -> None:
 
 
 @pytest.mark.parametrize("model", [resized_in_nhwc(readers=2), resized_in_nhwc(axes=(2, 3))], ids=["read", "channels"])
-def test_a_resize_that_others_read_or_that_changes_channels_stays(model: ov.Model) -> None:
+def test_a_resize_with_more_readers_or_on_channels_keeps_its_transposes(model: ov.Model) -> None:
     before = kinds(model)
     straighten_resizes(model)
     assert kinds(model) == before
 
 
-def test_a_frozen_graph_without_simulation_keeps_its_structure() -> None:
+def test_optimizing_a_frozen_graph_removes_transposes_and_keeps_the_outputs() -> None:
     model = resized_in_nhwc()
     before = answer(model, noise(model))
     optimize_frozen(model)

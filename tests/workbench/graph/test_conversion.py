@@ -32,7 +32,7 @@ def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("inputs", ["0:node_1", "photo"])
-def test_a_part_takes_pictures_with_their_channels_last(onnx: Path, tmp_path: Path, inputs: str) -> None:
+def test_a_cut_graph_takes_pictures_with_channels_last(onnx: Path, tmp_path: Path, inputs: str) -> None:
     artifact = openvino.save(conversion.cut(onnx, inputs=inputs, output="c", shape=SHAPE), tmp_path / "part.xml")
     assert [(port.shape, port.dtype) for port in artifact.inputs] == [(SHAPE, "f32")]
     assert [port.shape for port in artifact.outputs] == [(1, 2, 32, 32)]
@@ -50,12 +50,12 @@ def test_a_part_takes_pictures_with_their_channels_last(onnx: Path, tmp_path: Pa
         ("7:node_1", "c", "has no node 7:node_1"),
     ],
 )
-def test_an_unknown_place_names_the_nearest(onnx: Path, inputs: str, output: str, says: str) -> None:
+def test_an_unknown_place_is_reported_with_the_nearest(onnx: Path, inputs: str, output: str, says: str) -> None:
     with pytest.raises(InputError, match=rf"a\.onnx: ({says})"):
         conversion.cut(onnx, inputs=inputs, output=output, shape=SHAPE)
 
 
-def test_simulated_8_bits_become_ranges_and_plain_weights(eight: Path) -> None:
+def test_simulated_8_bits_become_clamps_and_float_weights(eight: Path) -> None:
     model = conversion.load(eight, SHAPE)
     before = [node.get_type_name() for node in model.get_ops()]
     clean_up(model)
@@ -82,7 +82,7 @@ def test_one_channel_becomes_the_second_of_two_logits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["logits", "argmax"])
-def test_several_classes_stay_as_they_are(tmp_path: Path, end: str) -> None:
+def test_a_graph_of_several_classes_is_not_widened(tmp_path: Path, end: str) -> None:
     path = graphs.write_onnx(tmp_path / "two.onnx", end)
     found = probe_end(path)
     model = conversion.cut(path, inputs="photo", output=found, shape=SHAPE)
@@ -93,19 +93,19 @@ def probe_end(path: Path) -> str:
     return conversion.sketch(path, graphs.SIDE).answers[0]
 
 
-def test_what_takes_no_picture_is_refused(tmp_path: Path) -> None:
+def test_a_graph_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
     given = ops.parameter([1, 7], np.float32, name="row")
     ov.save_model(ov.Model([ops.relu(given)], [given], "row"), tmp_path / "row.xml")
     with pytest.raises(InputError, match=r"row\.xml: expected a picture of three channels as input, found \[1,7\]"):
         conversion.convert(tmp_path / "row.xml", shape=SHAPE)
 
 
-def test_a_wrong_answer_is_named(onnx: Path) -> None:
+def test_an_unknown_output_is_reported(onnx: Path) -> None:
     with pytest.raises(InputError, match=r"a\.onnx: has no node nothing"):
         conversion.convert(onnx, shape=SHAPE, answers=("nothing",))
 
 
-def test_a_graph_is_fed_normalised_pictures(onnx: Path) -> None:
+def test_a_built_in_normalisation_gives_the_outputs_of_normalised_pictures(onnx: Path) -> None:
     """With a built-in normalisation, pictures give the same output as normalised floats without it."""
     pixels = np.random.default_rng(2).integers(0, 256, SHAPE, dtype=np.uint8)
     normalisation = Normalisation("BGR", (103.5, 116.25, 123.75), (57.5, 57.0, 58.5))
@@ -115,13 +115,13 @@ def test_a_graph_is_fed_normalised_pictures(onnx: Path) -> None:
     assert answer(inside, pixels) == pytest.approx(expected, abs=1e-4)
 
 
-def test_answers_come_in_the_order_in_which_they_are_named(onnx: Path) -> None:
+def test_outputs_are_returned_in_the_requested_order(onnx: Path) -> None:
     run = conversion.make_source_runner(onnx, F32, shape=SHAPE, answers=("c", "b"))
     shapes = [found.shape for found in run(np.zeros(SHAPE, np.uint8))]
     assert shapes == [(1, 2, 32, 32), (1, graphs.FEATURES, 32, 32)]
 
 
-def test_a_graph_of_another_size_is_reshaped(onnx: Path) -> None:
+def test_a_graph_is_reshaped_to_the_requested_size(onnx: Path) -> None:
     model = conversion.load(onnx, (1, 96, 128, 3))
     assert list(model.input(0).shape) == [1, 3, 96, 128]
 
@@ -134,7 +134,7 @@ def test_an_impossible_size_is_refused_with_both_sizes(tmp_path: Path) -> None:
         conversion.load(tmp_path / "flat.xml", (1, 16, 16, 3))
 
 
-def test_two_inputs_are_refused_by_name(tmp_path: Path) -> None:
+def test_a_graph_of_two_inputs_is_refused_with_their_names(tmp_path: Path) -> None:
     first, second = (ops.parameter([1, 3, 8, 8], np.float32, name=name) for name in ("left", "right"))
     ov.save_model(ov.Model([ops.result(ops.add(first, second))], [first, second], "two"), tmp_path / "two.xml")
     with pytest.raises(InputError, match=r"two\.xml: expected one input, a picture, found 2: left, right"):
@@ -155,19 +155,19 @@ def test_two_inputs_are_refused_by_name(tmp_path: Path) -> None:
         (None, ".pb", False),
     ],
 )
-def test_where_the_channels_are_is_told_by_the_shape_and_else_by_the_format(shape, suffix: str, first: bool) -> None:
+def test_the_channel_axis_follows_from_the_shape_or_else_the_format(shape, suffix: str, first: bool) -> None:
     partial = ov.PartialShape.dynamic() if shape is None else ov.PartialShape(shape)
     port = ops.parameter(partial, np.float32).output(0)
     assert conversion.has_channels_first(port, Path(f"a{suffix}")) is first
 
 
 @pytest.mark.parametrize("shape", [[1, 7], [1, 4, 8, 8], [1, 2, 3, 4, 5]], ids=str)
-def test_what_cannot_be_a_picture_is_refused(shape: list[int]) -> None:
+def test_an_input_that_cannot_be_a_picture_is_refused(shape: list[int]) -> None:
     with pytest.raises(InputError, match=r"a\.onnx: expected a picture of three channels as input, found"):
         conversion.has_channels_first(ops.parameter(shape, np.float32).output(0), Path("a.onnx"))
 
 
-def test_a_sketch_says_what_the_graph_takes_and_decides(tmp_path: Path) -> None:
+def test_a_sketch_describes_the_input_and_the_scores(tmp_path: Path) -> None:
     path = graphs.write_onnx(tmp_path / "i.onnx", "argmax", classes=21)
     found = conversion.sketch(path, graphs.SIDE)
     assert (found.floats, found.channels_first, found.fixed) == (True, True, (graphs.SIDE, graphs.SIDE))
@@ -175,14 +175,14 @@ def test_a_sketch_says_what_the_graph_takes_and_decides(tmp_path: Path) -> None:
     assert found.picture == "photo"
 
 
-def test_a_sketch_of_any_size_has_none_of_its_own(tmp_path: Path) -> None:
+def test_a_sketch_of_a_graph_of_any_size_has_no_fixed_size(tmp_path: Path) -> None:
     path = graphs.write_onnx(tmp_path / "h.onnx", side=None)
     found = conversion.sketch(path, 48)
     assert found.fixed is None
     assert found.scores == ()
 
 
-def test_what_feeds_a_port_is_the_picture_as_the_network_gets_it(onnx: Path) -> None:
+def test_a_feeding_runner_returns_the_input_of_a_port(onnx: Path) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, SHAPE, dtype=np.uint8)
     port = conversion.sketch(onnx, graphs.SIDE).anatomy.find_first_convolution("photo")
     (fed,) = conversion.make_feeding_runner(onnx, str(port), SHAPE)(pixels)

@@ -63,22 +63,22 @@ def found(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Source:
     return probing.inspect(path, (graphs.SIDE, graphs.SIDE))
 
 
-def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Subject:
+def build_subject(source: Source, recipe: str, data: Dataset, folder: Path) -> Subject:
     """Build the recipe for the source, in float32."""
     refined = find_recipe(recipe, source)
     artifact, _ = build_recipe(refined, StepContext(source, data), folder / "graph.xml")
     return Subject.from_artifact(recipe, source, artifact, configure(precision="f32"))
 
 
-def likeness(one: Subject, other: Subject, data: Dataset) -> float:
+def compute_iou(one: Subject, other: Subject, data: Dataset) -> float:
     """Return the pooled IoU of their masks."""
     pairs = [(a, b) for (_, a), (_, b) in zip(one.predict_masks(data), other.predict_masks(data), strict=True)]
     either = sum(int((a | b).sum()) for a, b in pairs)
-    assert either, "nobody was found, so agreement says nothing"
+    assert either, "no people were found, so agreement proves nothing"
     return sum(int((a & b).sum()) for a, b in pairs) / either
 
 
-def test_a_probe_finds_format_meaning_and_person(case: Case, found: Source) -> None:
+def test_probing_detects_format_meaning_person_and_normalisation(case: Case, found: Source) -> None:
     assert (found.format, found.meaning, found.person) == (case.format, "person", case.person)
     assert found.normalised == case.normalised
     assert any("the graph contains no normalisation" in note for note in found.notes) == case.normalised
@@ -87,7 +87,7 @@ def test_a_probe_finds_format_meaning_and_person(case: Case, found: Source) -> N
         assert found.scale == pytest.approx((127.5,) * 3, abs=0.05)
 
 
-def test_the_source_itself_finds_what_is_red(found: Source, labelled: Dataset) -> None:
+def test_the_source_finds_the_people_of_the_pictures(found: Source, labelled: Dataset) -> None:
     both = either = 0
     for sample, mask in Subject.from_source(found).predict_masks(labelled):
         truth = sample.truth == 255
@@ -96,21 +96,21 @@ def test_the_source_itself_finds_what_is_red(found: Source, labelled: Dataset) -
 
 
 @pytest.mark.parametrize(("recipe", "least"), [("uncut", 0.995), ("float", 0.94)])
-def test_what_is_made_of_it_answers_alike(
+def test_a_graph_built_by_a_recipe_gives_nearly_the_masks_of_the_source(
     found: Source, labelled: Dataset, tmp_path: Path, recipe: str, least: float
 ) -> None:
-    contender = made(found, recipe, labelled, tmp_path)
-    assert likeness(Subject.from_source(found), contender, labelled) > least
+    contender = build_subject(found, recipe, labelled, tmp_path)
+    assert compute_iou(Subject.from_source(found), contender, labelled) > least
 
 
 @pytest.mark.parametrize("write", [graphs.write_classifier, graphs.write_detector, graphs.write_finder])
-def test_what_is_no_mask_is_compared_by_its_tensors(
+def test_graphs_without_masks_are_compared_by_their_tensors(
     write: Callable[[Path], Path], labelled: Dataset, tmp_path: Path
 ) -> None:
     source = probing.inspect(write(tmp_path / "other.onnx"))
     assert source.meaning == "tensors"
     assert [str(kind) in " ".join(source.notes) for kind in source.kinds] == [True] * len(source.answers)
-    whole = made(source, "uncut", labelled, tmp_path)
+    whole = build_subject(source, "uncut", labelled, tmp_path)
     answers = [
         [tensors for _, tensors in item.predict_tensors(labelled)] for item in (Subject.from_source(source), whole)
     ]

@@ -33,7 +33,7 @@ def test_readers_are_counted_by_port() -> None:
     assert only.get_friendly_name() == "first/bias"
 
 
-def test_a_constant_is_read_and_what_is_computed_is_not() -> None:
+def test_constants_are_read_and_computed_values_are_not() -> None:
     model = Chain().conv(2, "first").model()
     kernel, value = (named(model, "first").input_value(number) for number in (1, 0))
     assert is_constant(kernel)
@@ -44,7 +44,7 @@ def test_a_constant_is_read_and_what_is_computed_is_not() -> None:
     assert read_constant(value) is None
 
 
-def test_what_was_read_is_a_copy() -> None:
+def test_a_constant_is_read_as_a_copy() -> None:
     model = Chain().conv(2, "first").model()
     before = answer(model, noise(model))
     values = read_constant(named(model, "first").input_value(1))
@@ -53,14 +53,14 @@ def test_what_was_read_is_a_copy() -> None:
     assert np.array_equal(answer(model, noise(model)), before)
 
 
-def test_a_replaced_constant_is_what_the_node_computes_with() -> None:
+def test_a_node_computes_with_its_replaced_constant() -> None:
     model = Chain().conv(2, "first").model()
     replace_constant(named(model, "first"), np.zeros((2, 3, 1, 1), np.float32))
     replace_constant(named(model, "first/bias"), np.full((1, 2, 1, 1), 5, np.float32))
     assert (answer(model, noise(model)) == 5).all()
 
 
-def test_a_constant_is_replaced_at_any_port_and_from_any_view() -> None:
+def test_a_constant_can_be_replaced_by_a_non_contiguous_array() -> None:
     model = Chain().conv(3, "first").model()
     kernel = np.arange(9, dtype=np.float32).reshape(3, 3, 1, 1)
     replace_constant(named(model, "first"), kernel.transpose(1, 0, 2, 3))  # not contiguous
@@ -68,7 +68,7 @@ def test_a_constant_is_replaced_at_any_port_and_from_any_view() -> None:
 
 
 @pytest.mark.parametrize("followed_by", ["nothing", "two readers", "a map"])
-def test_only_a_constant_that_is_added_alone_is_a_bias(followed_by: str) -> None:
+def test_only_a_constant_added_by_the_only_reader_is_a_bias(followed_by: str) -> None:
     chain = Chain().conv(3, "first", bias=False)
     first = chain.value
     if followed_by == "two readers":
@@ -106,7 +106,7 @@ def test_constants_are_computed_without_an_input() -> None:
     assert [value.tolist() for value in values] == [[1.5, -2.0], [6.0, -8.0]]
 
 
-def test_a_part_ends_where_it_was_told_to_and_in_that_order() -> None:
+def test_an_extracted_graph_has_the_requested_outputs_in_order() -> None:
     model = Chain().conv(4, "first").relu().conv(2, "second").model()
     nodes = index_by_name(model)
     part = extract(model, [nodes["second"].output(0), nodes["first/bias"].output(0)], "some")
@@ -116,7 +116,7 @@ def test_a_part_ends_where_it_was_told_to_and_in_that_order() -> None:
     assert np.allclose(second + nodes["second/bias"].input_value(1).get_node().get_data(), answer(model, noise(model)))
 
 
-def test_names_lead_to_nodes() -> None:
+def test_nodes_can_be_found_by_name() -> None:
     model = Chain().conv(4, "first").model()
     assert {"picture", "first", "first/bias"} <= index_by_name(model).keys()
     assert isinstance(index_by_name(model)["first"], ov.Node)

@@ -53,14 +53,14 @@ def find(look: Callable[[np.ndarray], np.ndarray]):
     return find_meaning(("map:0",), answer(look), lambda: (), SIZE)
 
 
-def test_a_text_detector_is_known_by_what_it_does_to_a_drawn_page() -> None:
+def test_a_text_detector_is_recognised_by_its_output_for_a_drawn_page() -> None:
     found = find(find_strokes)
     assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "text")
     assert "of the lines of drawn pages" in found.notes[0]
     assert found.notes[1] == "it isn't considered a mask of people: it detects text"
 
 
-def test_people_are_known_by_photographs_with_them_and_without() -> None:
+def test_a_mask_of_people_is_recognised_by_photographs_with_and_without_people() -> None:
     found = find(find_people)
     assert (found.meaning, found.person, found.answers) == ("person", 1, ("map:0",))
     assert "of photographs with people and 0.0% of those without" in found.notes[0]
@@ -75,7 +75,7 @@ def test_edges_depth_and_constants_are_neither_people_nor_text(look: Callable[[n
     assert "it isn't considered a mask of people" in found.notes[1]
 
 
-def test_text_among_several_outputs_is_named_too() -> None:
+def test_text_is_recognised_among_several_outputs() -> None:
     def detect(picture: np.ndarray) -> tuple[np.ndarray, ...]:
         return find_strokes(picture).reshape(1, *SIZE, 1), np.zeros((1, *SIZE, 5), np.float32)
 
@@ -83,7 +83,7 @@ def test_text_among_several_outputs_is_named_too() -> None:
     assert [(kind.kind, kind.region) for kind in found.kinds] == [("regions", "text"), ("tensor", "region")]
 
 
-def test_a_map_that_is_coarser_than_the_page_finds_text_as_well() -> None:
+def test_text_is_recognised_in_a_map_coarser_than_the_page() -> None:
     def halve(picture: np.ndarray) -> np.ndarray:
         return cv2.resize(find_strokes(picture), (SIZE[1] // 2, SIZE[0] // 2), interpolation=cv2.INTER_AREA)
 
@@ -91,16 +91,16 @@ def test_a_map_that_is_coarser_than_the_page_finds_text_as_well() -> None:
     assert found.kinds[0].region == "text"
 
 
-def test_a_picture_without_room_for_a_line_tells_nothing() -> None:
+def test_a_picture_too_small_for_a_line_gives_no_evidence_of_text() -> None:
     assert evidence.finds_text(find_strokes, (64, 64), []) == ""
 
 
-def test_the_person_among_unknown_classes_is_asked_for() -> None:
+def test_an_unknown_person_among_several_classes_is_an_error() -> None:
     with pytest.raises(InputError, match="which of its 5 classes is the person"):
         find_meaning(("a:0",), answer(measure_nearness), lambda: (1, *SIZE, 5), SIZE)
 
 
-def test_a_pose_is_no_mask() -> None:
+def test_maps_of_a_pose_are_tensors() -> None:
     found = find_meaning(("points:0",), lambda _: (np.zeros((1, 1, 17, 3), np.float32),), lambda: (1, 48, 48, 17), SIZE)
     assert (found.meaning, found.kinds[0].kind) == ("tensors", "tensor")
 
@@ -110,22 +110,22 @@ def find_whole(look: Callable[[np.ndarray], np.ndarray], kind: type = np.uint8):
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, bool])
-def test_whole_numbers_of_two_classes_are_people_and_background(kind: type) -> None:
+def test_integers_of_two_classes_are_people_and_background(kind: type) -> None:
     assert find_whole(find_people, kind).meaning == "person"
 
 
-def test_probabilities_in_8_bits_are_no_numbers_of_classes() -> None:
+def test_probabilities_in_8_bits_are_not_class_numbers() -> None:
     found = find_whole(lambda picture: 255 * measure_nearness(picture))
     assert found.meaning == "tensors"
     assert "its whole numbers are from " in found.notes[-1]
 
 
-def test_of_more_classes_than_two_the_person_must_be_said() -> None:
+def test_integers_of_more_than_two_classes_need_the_number_of_the_person() -> None:
     with pytest.raises(InputError, match=r"which of its classes, up to number 15, is the person isn't known"):
         find_whole(lambda picture: 15.9 * measure_nearness(picture) / measure_nearness(picture).max())
 
 
 @pytest.mark.parametrize("kind", [np.complex64, np.object_])
-def test_what_is_no_real_number_is_refused(kind: type) -> None:
+def test_outputs_that_are_not_real_numbers_are_refused(kind: type) -> None:
     with pytest.raises(InputError, match=r"output map:0: expected real numbers, found \w+"):
         find_whole(measure_nearness, kind)

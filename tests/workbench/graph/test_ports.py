@@ -20,11 +20,11 @@ def model() -> ov.Model:
     return made
 
 
-def test_an_input_of_the_graph_is_no_port_of_a_node(model: ov.Model) -> None:
+def test_an_input_of_the_graph_is_not_a_port_of_a_node(model: ov.Model) -> None:
     assert find_input_port(model, "picture") is None
 
 
-def test_a_port_is_counted_from_the_node(model: ov.Model) -> None:
+def test_a_port_is_found_by_its_number_and_node_or_tensor(model: ov.Model) -> None:
     port = find_input_port(model, "1:stem")
     assert port is not None
     assert (port.get_node().get_friendly_name(), port.get_index()) == ("stem", 1)
@@ -42,7 +42,7 @@ def test_a_port_is_counted_from_the_node(model: ov.Model) -> None:
         ("2:stem", r"^has no node 2:stem; did you mean 'stem'"),
     ],
 )
-def test_a_wrong_input_names_the_nearest(model: ov.Model, name: str, says: str) -> None:
+def test_an_unknown_input_is_reported_with_the_nearest(model: ov.Model, name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         find_input_port(model, name)
 
@@ -61,12 +61,12 @@ def test_an_output_is_found_by_node_and_by_tensor(model: ov.Model, name: str, no
     assert find_output(model, name).get_node().get_friendly_name() == node
 
 
-def test_a_wrong_output_names_the_nearest(model: ov.Model) -> None:
+def test_an_unknown_output_is_reported_with_the_nearest(model: ov.Model) -> None:
     with pytest.raises(InputError, match=r"^has no node logit; did you mean 'logits'"):
         find_output(model, "logit")
 
 
-def test_a_port_goes_by_its_shortest_name_and_else_by_its_nodes(model: ov.Model) -> None:
+def test_a_port_is_named_by_its_shortest_name_or_else_its_node(model: ov.Model) -> None:
     assert pick_name(named(model, "stem").output(0)) == "stem:0"
     assert pick_name(model.output(0)) == "answer"
     assert pick_name(named(model, "logits").output(0)) == "logits"
@@ -74,7 +74,7 @@ def test_a_port_goes_by_its_shortest_name_and_else_by_its_nodes(model: ov.Model)
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_a_part_takes_pictures_with_channels_last_and_answers_the_same(channels_last: bool) -> None:
+def test_an_extracted_part_takes_channels_last_and_gives_the_same_output(channels_last: bool) -> None:
     chain = Chain(9, 7, last=channels_last).conv(4, "stem", side=3).relu().conv(2, "logits")
     model = chain.model()
     picture = noise(model)
@@ -85,7 +85,7 @@ def test_a_part_takes_pictures_with_channels_last_and_answers_the_same(channels_
     assert answer(part, given) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_part_may_begin_at_a_nodes_port() -> None:
+def test_an_extracted_part_can_begin_at_a_port_of_a_node() -> None:
     chain = Chain()
     chain.value = ops.multiply(chain.picture, np.float32(2))
     model = chain.conv(4, "stem", side=3).model()
@@ -96,6 +96,6 @@ def test_a_part_may_begin_at_a_nodes_port() -> None:
     assert part.input(0).get_any_name() == "picture"
 
 
-def test_a_part_that_no_picture_enters_is_refused(model: ov.Model) -> None:
+def test_a_part_that_takes_no_picture_is_refused(model: ov.Model) -> None:
     with pytest.raises(InputError, match=r"^expected a picture of three channels at 0:logits, found \[1,4,9,9\]$"):
         extract_part(model, "0:logits", "answer")

@@ -38,7 +38,7 @@ def network(*, last: bool, readers: int = 1) -> ov.Model:
 @pytest.mark.parametrize("last", [True, False], ids=["channels last", "channels first"])
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 @pytest.mark.parametrize("readers", [1, 2])
-def test_bytes_give_what_normalised_floats_gave(last: bool, colour: str, readers: int) -> None:
+def test_bytes_give_the_outputs_of_normalised_floats(last: bool, colour: str, readers: int) -> None:
     model = network(last=last, readers=readers)
     floats = normalise(pixels(), colour)
     expected = answer(model, floats if last else floats.transpose(0, 3, 1, 2))
@@ -48,7 +48,7 @@ def test_bytes_give_what_normalised_floats_gave(last: bool, colour: str, readers
     assert answer(model, pixels()) == pytest.approx(expected, abs=1e-3)
 
 
-def test_order_and_unequal_scales_go_into_the_kernel() -> None:
+def test_colour_order_and_unequal_scales_are_folded_into_the_kernel() -> None:
     model = network(last=True)
     embed_normalisation(model, colour="BGR", mean=MEAN, scale=SCALE)
     assert "Gather" not in kinds(model)
@@ -60,7 +60,7 @@ def test_order_and_unequal_scales_go_into_the_kernel() -> None:
     assert factor.size == 1
 
 
-def test_with_another_reader_nothing_can_go_into_the_kernel() -> None:
+def test_with_a_second_reader_nothing_is_folded_into_the_kernel() -> None:
     model = network(last=True, readers=2)
     before = named(model, "first").input_value(1).get_node().get_data().copy()
     embed_normalisation(model, colour="BGR", mean=MEAN, scale=SCALE)
@@ -68,14 +68,14 @@ def test_with_another_reader_nothing_can_go_into_the_kernel() -> None:
     assert np.array_equal(named(model, "first").input_value(1).get_node().get_data(), before)
 
 
-def test_nothing_is_computed_that_changes_nothing() -> None:
+def test_a_normalisation_without_effect_adds_no_nodes() -> None:
     model = network(last=True)
     embed_normalisation(model, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
     assert not {"Subtract", "Multiply", "Gather"} & set(kinds(model))
 
 
 @pytest.mark.parametrize("shape", [[1, 9, 9, 4], [1, 4, 9, 9], [1, 27], [1, 1, 9, 9, 3]], ids=str)
-def test_an_input_that_is_no_picture_is_refused(shape: list[int]) -> None:
+def test_an_input_that_is_not_a_picture_is_refused(shape: list[int]) -> None:
     given = ops.parameter(shape, np.float32, name="x")
     with pytest.raises(InputError, match=r"^expected an input of shape \(1, H, W, 3\), found \["):
         embed_normalisation(
@@ -89,14 +89,14 @@ def bytes_in() -> ov.Model:
     return model
 
 
-def test_bgr_bytes_give_what_rgb_bytes_gave() -> None:
+def test_bgr_bytes_give_the_outputs_of_rgb_bytes() -> None:
     expected = answer(bytes_in(), pixels())
     model = set_pixel_format(bytes_in(), "BGR")
     assert read_pixel_format(model) == "BGR"
     assert answer(model, np.ascontiguousarray(pixels()[..., ::-1])) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_graph_of_other_pixels_takes_no_third_kind() -> None:
+def test_the_pixel_format_can_be_changed_only_once_and_only_for_bytes() -> None:
     with pytest.raises(InputError, match=r"^expected a graph that takes uint8 RGB of shape \(1, H, W, 3\), found BGR"):
         set_pixel_format(set_pixel_format(bytes_in(), "BGR"), "NV12")
     with pytest.raises(InputError, match=r"found RGB \[1,9,9,3\]$"):
@@ -108,7 +108,7 @@ def test_odd_sides_are_refused_for_nv12() -> None:
         set_pixel_format(bytes_in(), "NV12")
 
 
-def test_a_graph_without_a_note_takes_rgb() -> None:
+def test_a_graph_without_a_stored_format_takes_rgb() -> None:
     assert read_pixel_format(network(last=True)) == "RGB"
 
 
@@ -125,7 +125,7 @@ def quantized(*, mean: float = 127.5, padded: bool = False) -> ov.Model:
     return ov.Model([ops.result(ops.add(value, bias))], [picture], "quantized")
 
 
-def test_bytes_go_straight_into_the_first_convolution_and_the_answer_stays() -> None:
+def test_bytes_are_fed_to_the_first_convolution_without_changing_the_output() -> None:
     model = quantized()
     before = answer(model, pixels())
     assert feed_bytes(model)
@@ -134,7 +134,7 @@ def test_bytes_go_straight_into_the_first_convolution_and_the_answer_stays() -> 
 
 
 @pytest.mark.parametrize("mean", [127.5, 103.2, 0.4])
-def test_the_zero_point_is_whole_and_the_bias_makes_up_for_it(mean: float) -> None:
+def test_the_zero_point_is_an_integer_and_the_bias_compensates_for_it(mean: float) -> None:
     model = quantized(mean=mean)
     exact = quantized(mean=mean)
     rounding = next(node for node in exact.get_ordered_ops() if node.get_type_name() == "FakeQuantize")
@@ -145,7 +145,7 @@ def test_the_zero_point_is_whole_and_the_bias_makes_up_for_it(mean: float) -> No
     assert answer(model, pixels()) == pytest.approx(answer(exact, pixels()), abs=1e-4)
 
 
-def test_only_padded_places_differ() -> None:
+def test_feeding_bytes_changes_only_padded_positions() -> None:
     model, exact = quantized(padded=True), quantized(padded=True)
     rounding = next(node for node in exact.get_ordered_ops() if node.get_type_name() == "FakeQuantize")
     rounding.output(0).replace(rounding.input_value(0))
@@ -157,7 +157,7 @@ def test_only_padded_places_differ() -> None:
 @pytest.mark.parametrize(
     "make", [lambda: network(last=True), bytes_in], ids=["a graph of floats", "a graph that isn't quantized"]
 )
-def test_what_does_not_round_its_bytes_is_left_alone(make) -> None:
+def test_a_graph_that_does_not_quantize_its_input_is_not_changed(make) -> None:
     model = make()
     before = kinds(model)
     assert not feed_bytes(model)

@@ -19,7 +19,7 @@ SIZE = (65, 65)
 
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.VOC, tiny.BGR], ids=lambda wanted: wanted.name)
-def test_a_probe_finds_what_model_toml_says(describe: Describe, wanted: Tiny) -> None:
+def test_probing_finds_the_facts_of_model_toml(describe: Describe, wanted: Tiny) -> None:
     described = describe(wanted)
     found = probing.inspect(described.path, SIZE)
     for field in ("picture", "port", "answer", "node", "size", "colour", "person", "digest"):
@@ -33,7 +33,7 @@ def test_a_fixed_size_is_found(describe: Describe) -> None:
 
 
 @pytest.mark.parametrize(("file", "name"), [("My Model v2.pb", "mymodelv2"), ("_x.pb", "x"), ("Ω.pb", "model")])
-def test_a_files_name_becomes_one_that_can_be_published(tmp_path: Path, file: str, name: str) -> None:
+def test_the_name_of_a_file_becomes_a_valid_model_name(tmp_path: Path, file: str, name: str) -> None:
     (tmp_path / file).write_bytes(tiny.frozen(tiny.BGR))
     assert probing.inspect(tmp_path / file).name == name
 
@@ -56,20 +56,20 @@ UNKNOWABLE = {
     "mixed colours": lambda pixels: tf.reshape(
         tf.reshape(pixels, (-1, 3)) @ tf.constant([[0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]), (1, 16, 16, 3)
     ),
-    "another order": lambda pixels: tf.gather(pixels, [1, 2, 0], axis=3),
+    "a permuted order": lambda pixels: tf.gather(pixels, [1, 2, 0], axis=3),
     "nothing of the picture": lambda pixels: pixels * 0.0,
 }
 
 
 @pytest.mark.parametrize("before", UNKNOWABLE)
-def test_what_is_no_mean_and_scale_is_not_guessed(tmp_path: Path, before: str) -> None:
+def test_preprocessing_other_than_mean_and_scale_is_left_in_the_graph(tmp_path: Path, before: str) -> None:
     path = graph(tmp_path / "odd.pb", UNKNOWABLE[before])
     found = probing.inspect(path)
     assert (found.port, found.mean, found.scale) == (found.picture, (0.0,) * 3, (1.0,) * 3)
     assert any("the preprocessing before 0:Conv isn't a mean and a scale" in note for note in found.notes)
 
 
-def test_a_picture_that_changed_its_shape_is_not_guessed(tmp_path: Path) -> None:
+def test_preprocessing_that_changes_the_shape_is_left_in_the_graph(tmp_path: Path) -> None:
     path = graph(tmp_path / "small.pb", lambda pixels: pixels[:, ::2])
     found = probing.inspect(path)
     assert found.port == found.picture
@@ -87,7 +87,7 @@ def test_a_graph_of_logits_without_a_decision_is_a_segmentation(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["depth", "pose", "heat", "unlike people"])
-def test_maps_that_are_no_probabilities_of_classes_are_never_people(tmp_path: Path, kind: str) -> None:
+def test_maps_that_are_not_class_probabilities_are_not_people(tmp_path: Path, kind: str) -> None:
     """A depth map has numbers above 1; a pose has more maps than classes, or maps that don't sum to 1."""
     chain = Chain(*SIZE, last=True)
     count = {"depth": 1, "pose": 17, "heat": 21, "unlike people": 2}[kind]
@@ -100,7 +100,7 @@ def test_maps_that_are_no_probabilities_of_classes_are_never_people(tmp_path: Pa
     assert any(note.startswith("it isn't considered a mask of people: ") for note in found.notes), found.notes
 
 
-def test_floats_from_nought_to_one_are_told_by_what_is_subtracted(tmp_path: Path) -> None:
+def test_floats_from_0_to_1_are_recognised_by_imagenets_mean_and_scale(tmp_path: Path) -> None:
     made = tf.Graph()
     with made.as_default():
         picture = tf.compat.v1.placeholder(tf.float32, (1, 16, 16, 3), name="photo")
@@ -112,7 +112,7 @@ def test_floats_from_nought_to_one_are_told_by_what_is_subtracted(tmp_path: Path
     assert (found.mean, found.scale) == ((0.0,) * 3, (255.0,) * 3)
 
 
-def test_several_maps_are_tensors_though_one_looks_like_a_mask(tmp_path: Path) -> None:
+def test_several_maps_are_tensors_even_if_one_looks_like_a_mask(tmp_path: Path) -> None:
     made = tf.Graph()
     with made.as_default():
         picture = tf.compat.v1.placeholder(tf.uint8, (1, 16, 16, 3), name="photo")
@@ -142,16 +142,16 @@ def test_several_maps_are_tensors_though_one_looks_like_a_mask(tmp_path: Path) -
         ((1, 65, 0), None),
     ],
 )
-def test_a_map_of_classes_is_known_by_its_shape(shape: tuple[int, ...], classes: int | None) -> None:
+def test_a_map_of_classes_is_recognised_by_its_shape(shape: tuple[int, ...], classes: int | None) -> None:
     assert meaning.count_classes(shape, SIZE) == classes
 
 
-def test_a_map_must_not_be_coarser_than_a_network_makes_it() -> None:
+def test_a_map_too_coarse_for_segmentation_is_not_a_map_of_classes() -> None:
     assert meaning.count_classes((1, 13, 13, 2), (513, 513)) == 2
     assert meaning.count_classes((1, 12, 12, 2), (513, 513)) is None
 
 
-def test_hundreds_of_channels_are_features_and_no_classes() -> None:
+def test_hundreds_of_channels_are_not_classes() -> None:
     assert meaning.count_classes((1, 257, 513, 513), (513, 513)) is None
 
 
@@ -162,7 +162,7 @@ def test_a_cut_is_found_by_structure_alone(describe: Describe) -> None:
     assert probing.find_cut(describe(tiny.BGR).path).size == SIZE
 
 
-def test_a_cut_without_a_decision_ends_at_the_only_answer(tmp_path: Path) -> None:
+def test_a_cut_without_a_decision_ends_at_the_only_output(tmp_path: Path) -> None:
     places = probing.find_cut(graph(tmp_path / "soft.pb", lambda pixels: pixels / 255, decide=False))
     assert (places.node, places.answers) == ("out:0", ("out:0",))
 
@@ -175,7 +175,7 @@ def write_ir(path: Path, chain: Chain, *others: ov.Node) -> Path:
     return path
 
 
-def test_several_answers_are_compared_as_they_are(tmp_path: Path) -> None:
+def test_several_outputs_are_compared_as_tensors(tmp_path: Path) -> None:
     chain = Chain(*SIZE, last=True).conv(4, "stem", side=3)
     inner = ops.reduce_mean(chain.value, np.array([2, 3]), keep_dims=False)
     found = probing.inspect(write_ir(tmp_path / "many.xml", chain.conv(2, "logits"), inner))
@@ -184,7 +184,7 @@ def test_several_answers_are_compared_as_they_are(tmp_path: Path) -> None:
     assert probing.find_cut(tmp_path / "many.xml").node is None
 
 
-def test_a_vector_is_no_mask(tmp_path: Path) -> None:
+def test_a_vector_is_not_a_mask(tmp_path: Path) -> None:
     chain = Chain(*SIZE, last=True).conv(10, "stem", side=3)
     chain.value = ops.reduce_mean(chain.value, np.array([2, 3]), keep_dims=False)
     assert probing.inspect(write_ir(tmp_path / "scores.xml", chain)).meaning == "tensors"
@@ -199,7 +199,7 @@ def test_a_graph_without_a_convolution_is_kept_whole(tmp_path: Path) -> None:
     assert "its input is given unchanged pixels, from 0 to 255" in found.notes
 
 
-def test_floats_from_nought_to_one_are_told_from_bytes(tmp_path: Path) -> None:
+def test_floats_from_0_to_1_are_recognised_by_a_subtraction_of_one_half(tmp_path: Path) -> None:
     """A graph that subtracts 0.5 itself takes floats from 0 to 1."""
     chain = Chain(*SIZE, last=True)
     chain.value = ops.subtract(chain.value, np.full((1, 3, 1, 1), 0.5, np.float32))
@@ -210,7 +210,7 @@ def test_floats_from_nought_to_one_are_told_from_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("last", [True, False])
-def test_what_floats_are_taken_for_goes_by_the_layout(tmp_path: Path, last: bool) -> None:
+def test_the_assumed_normalisation_of_floats_depends_on_the_layout(tmp_path: Path, last: bool) -> None:
     chain = Chain(*SIZE, last=last).conv(2, "logits", side=3)
     found = probing.inspect(write_ir(tmp_path / "floats.xml", chain))
     assumed = probing.SIGNED if last else probing.IMAGENET
@@ -218,25 +218,25 @@ def test_what_floats_are_taken_for_goes_by_the_layout(tmp_path: Path, last: bool
     assert any("the graph contains no normalisation" in note for note in found.notes)
 
 
-def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.pb").write_bytes(b"hello")
     with pytest.raises(InputError, match=r"no\.pb"):
         probing.inspect(tmp_path / "no.pb")
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (8, 16, 16, 3), (1, 4, 16, 16, 3)])
-def test_pictures_that_do_not_come_one_at_a_time_are_refused_once(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_inputs_other_than_one_picture_are_refused_with_the_path_once(tmp_path: Path, shape: tuple[int, ...]) -> None:
     made = tf.Graph()
     with made.as_default():
         tf.reduce_mean(tf.compat.v1.placeholder(tf.float32, shape, name="clip"), axis=(0, 1), name="answer")
     (tmp_path / "clip.pb").write_bytes(made.as_graph_def().SerializeToString())
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as refused:
         probing.inspect(tmp_path / "clip.pb")
-    assert str(told.value).endswith(f"expected one picture at a time, [1,H,W,3], as input, found {list(shape)}")
-    assert str(told.value).count("clip.pb") == 1
+    assert str(refused.value).endswith(f"expected one picture at a time, [1,H,W,3], as input, found {list(shape)}")
+    assert str(refused.value).count("clip.pb") == 1
 
 
-def test_placeholders_that_nothing_reads_are_no_inputs(tmp_path: Path) -> None:
+def test_unread_placeholders_are_not_inputs(tmp_path: Path) -> None:
     path = graph(tmp_path / "a.pb", lambda pixels: pixels, decide=False)
     definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     definition.node.add(name="unused_control_flow_input", op="Placeholder").attr[

@@ -22,7 +22,7 @@ def run(model: ov.Model) -> np.ndarray:
     return np.array(compile_model(model, configure(precision="f32"))(PICTURE)[0])
 
 
-def test_what_lies_within_127_steps_stays_exactly_as_it_was() -> None:
+def test_weights_within_127_steps_are_kept_exactly() -> None:
     kernel = 0.25 * np.random.default_rng(0).integers(-127, 128, (4, 3, 2, 2)).astype(np.float32)
     numbers, steps = recode_kernel(kernel, STEP, grouped=False)
     assert numbers.dtype == np.int8
@@ -30,7 +30,7 @@ def test_what_lies_within_127_steps_stays_exactly_as_it_was() -> None:
     assert steps.shape == (4, 1, 1, 1)
 
 
-def test_only_a_channel_that_reaches_further_gets_coarser_steps() -> None:
+def test_only_a_channel_beyond_127_steps_gets_coarser_steps() -> None:
     kernel = 0.25 * np.ones((2, 1, 1, 3, 3), np.float32)
     kernel[1, 0, 0, 0, 0] = -0.25 * 200
     numbers, steps = recode_kernel(kernel, STEP, grouped=True)
@@ -39,14 +39,14 @@ def test_only_a_channel_that_reaches_further_gets_coarser_steps() -> None:
     assert numbers.min() == -127
 
 
-def test_each_channel_keeps_steps_of_its_own() -> None:
+def test_each_channel_keeps_its_own_steps() -> None:
     own = np.array([0.5, 0.125], np.float32)
     kernel = own[:, None, None, None] * np.array([[[[3.0]]], [[[100.0]]]], np.float32)
     numbers, steps = recode_kernel(kernel, own, grouped=False)
     assert (numbers.ravel().tolist(), steps.ravel().tolist()) == ([3, 100], [0.5, 0.125])
 
 
-def test_the_answer_stays_and_the_bytes_go_straight_in() -> None:
+def test_recoding_keeps_the_output_and_bytes_can_be_fed() -> None:
     expected, model = run(stored_bytes.make()), stored_bytes.make()
     found = recode_weights(model)
     assert (found.layers, found.of) == (3, 3)
@@ -55,7 +55,7 @@ def test_the_answer_stays_and_the_bytes_go_straight_in() -> None:
     assert np.abs(run(model) - expected).max() <= 2 * 6 / 255  # a step or two of the last rounding
 
 
-def test_no_layer_keeps_a_zero_point() -> None:
+def test_recoded_layers_have_no_zero_point() -> None:
     model = stored_bytes.make(200)
     recode_weights(model)
     kernels = [
@@ -66,7 +66,7 @@ def test_no_layer_keeps_a_zero_point() -> None:
     assert {value.get_element_type() for value in stored} == {ov.Type.i8}
 
 
-def test_layers_that_would_change_too_much_stay() -> None:
+def test_layers_that_would_change_too_much_are_not_recoded() -> None:
     model = stored_bytes.make(140)  # most reach 140 steps down
     found = recode_weights(model, largest_error=1e-5)
     assert 0 < found.layers < found.of == 3
@@ -79,7 +79,7 @@ def test_a_graph_of_floats_has_nothing_to_recode() -> None:
         recode_weights(Chain().conv(4, "stem", side=3).model())
 
 
-def test_what_the_first_rounding_means_is_not_lost_with_it() -> None:
+def test_the_scale_of_the_first_quantizer_is_kept_when_it_is_removed() -> None:
     """TFLite's first quantizer converts bytes to real values; without it, inputs would be a hundred times too large."""
     expected, model = run(stored_bytes.make()), stored_bytes.make()
     assert feed_bytes(model)

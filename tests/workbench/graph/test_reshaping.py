@@ -31,7 +31,7 @@ def pyramid(height: int, width: int, *, last: bool = True, pool: str = "AvgPool"
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("pool", ["AvgPool", "MaxPool"])
 @pytest.mark.parametrize("size", [(17, 33), (33, 17), (64, 48)], ids=str)
-def test_a_reshaped_graph_is_the_one_that_was_made_at_that_size(size: tuple[int, int], pool: str, last: bool) -> None:
+def test_a_reshaped_graph_equals_one_made_at_that_size(size: tuple[int, int], pool: str, last: bool) -> None:
     model, meant = pyramid(33, 33, last=last, pool=pool), pyramid(*size, last=last, pool=pool)
     assert reshape(model, size) == (33, 33)
     assert read_input_size(model) == size
@@ -41,7 +41,7 @@ def test_a_reshaped_graph_is_the_one_that_was_made_at_that_size(size: tuple[int,
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(8, 70), st.integers(8, 70))
-def test_any_size_and_back_is_the_same_graph(height: int, width: int) -> None:
+def test_reshaping_to_any_size_and_back_keeps_the_outputs(height: int, width: int) -> None:
     model, picture = pyramid(33, 25), noise(pyramid(33, 25))
     before = answer(model, picture)
     reshape(model, (height, width))
@@ -49,7 +49,7 @@ def test_any_size_and_back_is_the_same_graph(height: int, width: int) -> None:
     assert answer(model, picture) == pytest.approx(before, abs=1e-5)
 
 
-def test_the_grid_follows() -> None:
+def test_reshaping_moves_the_grid() -> None:
     model, meant = replace_head(pyramid(33, 33), 1), replace_head(pyramid(65, 49), 1)
     reshape(model, (65, 49))
     assert read_grid(model) == read_grid(meant)
@@ -62,7 +62,7 @@ def test_a_global_pooling_becomes_a_mean_of_the_same_name() -> None:
     assert "AvgPool" not in kinds(model)
 
 
-def test_a_pooling_of_windows_stays_one() -> None:
+def test_a_pooling_of_small_windows_is_kept() -> None:
     chain = Chain(16, 16, last=True).conv(4, "stem")
     chain.value = ops.avg_pool(chain.value, [2, 2], [0, 0], [0, 0], [2, 2], True)
     model = chain.model()
@@ -71,7 +71,7 @@ def test_a_pooling_of_windows_stays_one() -> None:
     assert list(model.output(0).shape) == [1, 4, 16, 12]
 
 
-def test_a_resize_to_two_maps_of_one_size_that_part_is_refused() -> None:
+def test_a_resize_with_an_ambiguous_new_size_is_refused() -> None:
     """At 16×16, a stride of 2 and a window of 8 give the same size; at other sizes, they don't."""
     chain = Chain(16, 16, last=True)
     start = chain.value
@@ -89,14 +89,14 @@ def test_a_resize_to_two_maps_of_one_size_that_part_is_refused() -> None:
         reshape(model, (24, 24))
 
 
-def test_a_resize_to_the_size_of_nothing_is_refused() -> None:
+def test_a_resize_to_a_size_that_no_map_has_is_refused() -> None:
     chain = Chain(16, 16, last=True).conv(4, "stem").resize(40, 30)
     chain.value.set_friendly_name("large")
     with pytest.raises(InputError, match=r"^Interpolate large has the target 40×30; its new size would be unknown"):
         reshape(chain.model(), (32, 32))
 
 
-def test_a_layer_on_all_places_is_refused_by_name() -> None:
+def test_a_dense_layer_on_all_positions_is_refused_by_name() -> None:
     chain = Chain(8, 8, last=True).conv(2, "stem")
     flat = ops.reshape(chain.value, np.array([1, -1]), special_zero=False)
     chain.value = ops.matmul(flat, np.ones((128, 2), np.float32), False, False)
@@ -105,25 +105,32 @@ def test_a_layer_on_all_places_is_refused_by_name() -> None:
         reshape(chain.model(), (16, 16))
 
 
-def test_an_answer_that_would_change_its_meaning_is_refused() -> None:
-    """The number of places that were reshaped to channels can't change."""
+def test_a_flattened_output_may_change_its_length() -> None:
     chain = Chain(4, 4, last=True).conv(2, "stem")
-    chain.value = ops.space_to_depth(chain.value, "blocks_first", 4)
     chain.value = ops.reshape(chain.value, np.array([1, -1]), special_zero=False)
-    chain.value.set_friendly_name("flat")
     model = chain.model()
-    reshape(model, (8, 8))  # one side of two may change
+    reshape(model, (8, 8))
     assert list(model.output(0).shape) == [1, 128]
 
 
+def test_an_output_whose_channels_would_change_is_refused() -> None:
+    """All positions become channels of a map, so that three of the four sides of the output would change."""
+    chain = Chain(4, 4, last=True).conv(2, "stem")
+    mean = ops.reduce_mean(chain.value, np.array([1]), keep_dims=True)
+    chain.value = ops.multiply(ops.reshape(chain.value, np.array([1, -1, 1, 1]), special_zero=False), mean)
+    chain.value.set_friendly_name("spread")
+    with pytest.raises(InputError, match=r"^the output of spread would be .*128.* instead of .*32.*can't be reshaped$"):
+        reshape(chain.model(), (8, 8))
+
+
 @pytest.mark.parametrize("shape", [[1, 7], [1, 2, 3, 4, 5]], ids=str)
-def test_what_takes_no_picture_has_no_size(shape: list[int]) -> None:
+def test_the_size_of_an_input_that_is_not_a_picture_cannot_be_read(shape: list[int]) -> None:
     picture = ops.parameter(shape, np.float32)
     with pytest.raises(InputError, match=r"^expected one input of shape \(1, H, W, 3\), found"):
         read_input_size(ov.Model([ops.result(ops.relu(picture))], [picture], "odd"))
 
 
-def test_a_graph_of_any_size_has_none() -> None:
+def test_the_size_of_a_graph_of_any_size_cannot_be_read() -> None:
     model = Chain(8, 8, last=True).conv(2, "stem").model()
     model.reshape([1, -1, 8, 3])
     with pytest.raises(InputError, match=r"^expected an input of fixed size, found \[1,\?,8,3\]$"):

@@ -35,7 +35,7 @@ def margin(scores: np.ndarray, person: int) -> np.ndarray:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("classes", "person"), [(2, 1), (2, 0), (3, 2), (21, 15)])
-def test_the_head_answers_the_persons_probability(classes: int, person: int, bias: bool) -> None:
+def test_the_head_outputs_the_probability_of_the_person(classes: int, person: int, bias: bool) -> None:
     model, logits = segmenter(classes, bias=bias)
     picture = noise(model)
     expected = 1 / (1 + np.exp(-margin(answer(logits, picture), person)))
@@ -45,7 +45,7 @@ def test_the_head_answers_the_persons_probability(classes: int, person: int, bia
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 1), (1, 2, 9, 9), (1, 1, 9, 9), (1, 1, 1, 9)])
-def test_whatever_is_added_to_the_logits_counts_where_it_was_added(shape: tuple[int, ...]) -> None:
+def test_terms_of_any_shape_added_to_the_logits_are_kept(shape: tuple[int, ...]) -> None:
     chain = Chain(9, 9, last=True).conv(2, "logits", bias=False)
     chain.value = ops.add(chain.value, np.random.default_rng(4).normal(0, 1, shape).astype(np.float32))
     logits = chain.model().clone()
@@ -56,7 +56,7 @@ def test_whatever_is_added_to_the_logits_counts_where_it_was_added(shape: tuple[
 
 
 @pytest.mark.parametrize("classes", [2, 5])
-def test_over_one_half_is_exactly_where_the_person_was_decided(classes: int) -> None:
+def test_the_probability_is_above_one_half_where_the_person_was_decided(classes: int) -> None:
     model, logits = segmenter(classes)
     picture = noise(model, 7)
     scores = answer(logits, picture)
@@ -71,7 +71,7 @@ def test_two_classes_need_no_comparison_and_more_do() -> None:
     assert {"ReduceMax", "Gather"} <= set(kinds(surgery.replace_head(segmenter(3)[0], 1)))
 
 
-def test_kernels_that_are_computed_are_not_folded() -> None:
+def test_a_head_on_computed_kernels_gives_the_same_probability() -> None:
     chain = Chain(9, 9, last=True)
     kernel = ops.multiply(ops.reduce_mean(chain.picture, np.array([0, 1, 2, 3]), keep_dims=False), np.float32(1))
     kernels = ops.multiply(kernel, np.random.default_rng(3).normal(0, 1, (2, 3, 1, 1)).astype(np.float32))
@@ -85,7 +85,7 @@ def test_kernels_that_are_computed_are_not_folded() -> None:
     assert found[..., 0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_graph_without_a_resize_has_its_pixels_centres() -> None:
+def test_a_graph_without_a_resize_has_a_half_pixel_grid() -> None:
     model = Chain(16, 16, last=True).conv(2, "logits", side=3, stride=2).model()
     assert surgery.read_grid(surgery.replace_head(model, 1)) == Grid.half_pixel((16, 16), (8, 8))
 
@@ -107,12 +107,12 @@ def test_an_unknown_resize_is_refused() -> None:
 
 
 @pytest.mark.parametrize("person", [-1, 3, 99])
-def test_a_class_that_is_not_there_is_refused(person: int) -> None:
+def test_an_unknown_class_is_refused(person: int) -> None:
     with pytest.raises(InputError, match=f"^class {person} isn't one of the graph's 3$"):
         surgery.replace_head(segmenter(3)[0], person)
 
 
-def test_a_graph_without_logits_keeps_the_resolution_of_its_answer() -> None:
+def test_a_graph_without_logits_keeps_the_resolution_of_its_output() -> None:
     model = Chain(9, 9, last=True).conv(2, "logits").relu().resize(18, 18).model()
     headed = surgery.replace_head(model, 1)
     assert list(headed.output(0).get_shape()) == [1, 18, 18, 1]
@@ -125,13 +125,13 @@ def test_a_graph_of_any_size_is_refused() -> None:
         surgery.replace_head(model, 1)
 
 
-def test_a_graph_without_a_note_has_no_grid() -> None:
+def test_a_graph_without_a_stored_grid_has_none() -> None:
     assert surgery.read_grid(segmenter(2)[0]) is None
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(MAKERS), st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES), st.integers(2, 8))
-def test_a_moved_grid_is_the_one_made_for_that_size(make, before, after, stride: int) -> None:
+def test_a_moved_grid_equals_one_made_for_that_size(make, before, after, stride: int) -> None:
     maps = [tuple((side - 1) // stride + 1 for side in size) for size in (before, after)]
     if min(map(min, maps)) < 2 or len({m((before), maps[0]) for m in MAKERS}) < 3:
         return  # in maps of one place, several kinds of grids are the same
@@ -139,7 +139,7 @@ def test_a_moved_grid_is_the_one_made_for_that_size(make, before, after, stride:
     assert moved == make(after, maps[1])
 
 
-def test_a_grid_of_no_kind_is_refused() -> None:
+def test_a_grid_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InputError, match=r"doesn't belong to any resize from \(9, 9\) to \(17, 17\)"):
         surgery.move_grid(Grid(3.0, 3.0, 0.0, 0.0), ((17, 17), (9, 9)), ((33, 33), (17, 17)))
 
@@ -159,7 +159,7 @@ def dilated(*, dilation: int, stride: int, side: int = 33) -> ov.Model:
 
 
 @pytest.mark.parametrize("side", [33, 65])
-def test_the_doubled_stride_is_the_graph_that_was_trained(side: int) -> None:
+def test_doubling_the_stride_gives_the_graph_as_trained(side: int) -> None:
     fine, coarse = dilated(dilation=2, stride=1, side=side), dilated(dilation=1, stride=2, side=side)
     old, new = surgery.double_stride(fine)
     assert old == ((side + 1) // 2,) * 2
@@ -168,7 +168,7 @@ def test_the_doubled_stride_is_the_graph_that_was_trained(side: int) -> None:
     assert answer(fine, picture) == pytest.approx(answer(coarse, picture), abs=1e-4)
 
 
-def test_resizes_to_another_size_stay() -> None:
+def test_doubling_the_stride_keeps_other_resizes() -> None:
     model = dilated(dilation=2, stride=1)
     surgery.double_stride(model)
     targets = [
@@ -179,7 +179,7 @@ def test_resizes_to_another_size_stay() -> None:
     assert targets == [[9, 9], [33, 33]]
 
 
-def test_the_output_stride_is_a_power_of_two() -> None:
+def test_the_output_stride_is_computed_before_and_after_doubling() -> None:
     assert surgery.compute_output_stride(dilated(dilation=2, stride=1)) == 2
     model = dilated(dilation=4, stride=1)
     surgery.double_stride(model)
@@ -188,12 +188,12 @@ def test_the_output_stride_is_a_power_of_two() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: dilated(dilation=1, stride=2), lambda: segmenter(2)[0]])
-def test_a_graph_that_traded_nothing_is_refused(make) -> None:
+def test_a_graph_without_dilation_is_refused_for_doubling(make) -> None:
     with pytest.raises(InputError, match="so no stride was removed"):
         surgery.double_stride(make())
 
 
-def test_every_answer_of_a_graph_survives_the_head_of_one() -> None:
+def test_the_head_keeps_only_the_first_output() -> None:
     """The head uses the first output only, so everything else is removed."""
     model, _ = segmenter(2, decided=False)
     assert len(run(surgery.replace_head(model, 1), noise(model))) == 1

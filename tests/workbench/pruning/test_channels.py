@@ -45,7 +45,7 @@ def widths(model: ov.Model) -> dict[tuple[str, ...], int]:
     return {tuple(sorted(space.makers)): space.width for space in ChannelMap(model).find_prunable().values()}
 
 
-def test_residual_sums_and_pooled_branches_tie_their_makers_together() -> None:
+def test_residual_sums_and_pooled_branches_tie_their_convolutions() -> None:
     assert widths(network()) == {
         ("narrow", "stem"): 8,
         ("widen",): 12,
@@ -55,18 +55,18 @@ def test_residual_sums_and_pooled_branches_tie_their_makers_together() -> None:
     }
 
 
-def test_channels_that_a_larger_kernel_mixes_stay() -> None:
+def test_channels_that_a_larger_kernel_mixes_are_not_prunable() -> None:
     assert ("mixed", "pooled") not in widths(network(last_kernel=3))
 
 
-def test_channels_that_an_unknown_operation_reads_stay() -> None:
+def test_channels_that_an_unknown_operation_reads_are_not_prunable() -> None:
     picture = ops.parameter([1, 3, 8, 8], np.float32)
     wide = convolution(picture, 8, "wide")
     model = ov.Model([ops.result(ops.softmax(convolution(ops.softmax(wide, 1), 4, "next"), 1))], [picture], "odd")
     assert widths(model) == {}
 
 
-def test_what_is_kept_computes_what_it_did() -> None:
+def test_removing_channels_without_weight_keeps_the_output() -> None:
     """Channels whose mixers' weights are zero are removed from every space; the output stays the same."""
     model = network()
     channels = ChannelMap(model)
@@ -95,13 +95,13 @@ def chain(height: int = 8) -> Chain:
     return Chain(height, height)
 
 
-def test_the_answers_own_channels_and_the_pictures_stay() -> None:
+def test_channels_of_the_output_and_the_picture_are_not_prunable() -> None:
     model = chain().conv(8, "only").model()
     assert widths(model) == {}, "nothing mixes the answer's channels, and nothing makes the picture's"
 
 
 @pytest.mark.parametrize("between", ["relu", "clamp", "resize", "max_pool", "convert", "sigmoid", "swish", "hswish"])
-def test_what_treats_channels_one_by_one_keeps_them_apart(between: str) -> None:
+def test_channels_before_a_channelwise_operation_are_prunable(between: str) -> None:
     made = chain().conv(8, "first")
     if between == "relu":
         made.relu()
@@ -118,7 +118,7 @@ def test_what_treats_channels_one_by_one_keeps_them_apart(between: str) -> None:
     assert widths(made.conv(2, "last").model()) == {("first",): 8}
 
 
-def test_ties_reach_over_several_blocks() -> None:
+def test_ties_extend_over_several_blocks() -> None:
     made = chain().conv(8, "stem").relu()
     for name in ("one", "two", "three"):
         start = made.value
@@ -139,7 +139,7 @@ def test_a_map_that_is_scaled_by_another_is_tied_to_it() -> None:
     assert widths(made.conv(2, "last").model()) == {("excite", "first"): 8, ("squeeze",): 4}
 
 
-def test_maps_of_other_widths_are_not_tied_and_stay() -> None:
+def test_maps_combined_with_one_of_a_different_width_are_not_prunable() -> None:
     made = chain().conv(8, "first")
     features = made.value
     one = made.conv(1, "one").value
@@ -160,13 +160,13 @@ def add_part(made: Chain, operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["split", "add", "multiply"])
-def test_maps_that_are_combined_with_an_unknown_one_stay(operation: str) -> None:
+def test_maps_combined_with_one_of_unknown_origin_are_not_prunable(operation: str) -> None:
     made = chain().conv(8, "first")
     add_part(made, operation)
     assert widths(made.conv(2, "last").model()) == {}
 
 
-def test_a_map_that_is_weighed_by_a_single_one_may_lose_channels() -> None:
+def test_a_map_multiplied_by_a_single_channel_is_prunable() -> None:
     made = chain().conv(8, "first")
     features = made.value
     made.value = made.picture
@@ -175,7 +175,7 @@ def test_a_map_that_is_weighed_by_a_single_one_may_lose_channels() -> None:
     assert widths(made.conv(2, "last").model()) == {("first",): 8}
 
 
-def test_channels_that_a_mean_over_them_reads_stay() -> None:
+def test_channels_read_by_a_mean_over_channels_are_not_prunable() -> None:
     made = chain().conv(8, "first")
     features = made.value
     weights = ops.sigmoid(ops.reduce_mean(features, np.array([1]), keep_dims=True))
@@ -183,7 +183,7 @@ def test_channels_that_a_mean_over_them_reads_stay() -> None:
     assert widths(made.conv(2, "last").model()) == {}
 
 
-def test_channels_stay_where_a_kernel_or_a_scale_is_stored_in_16_bits() -> None:
+def test_channels_with_a_kernel_or_scale_in_16_bits_are_not_prunable() -> None:
     made = chain().conv(8, "first")
     half = ops.convert(np.ones((8, 8, 1, 1), np.float16), "f32")
     made.value = ops.convolution(made.value, half, [1, 1], [0, 0], [0, 0], [1, 1])
@@ -193,7 +193,7 @@ def test_channels_stay_where_a_kernel_or_a_scale_is_stored_in_16_bits() -> None:
     assert widths(made.conv(2, "last").model()) == {}
 
 
-def test_a_bias_of_pooled_channels_goes_with_them() -> None:
+def test_a_bias_of_pooled_channels_is_pruned_with_them() -> None:
     made = chain().conv(8, "first")
     pooled = ops.reduce_mean(made.value, np.array([2, 3]), keep_dims=False)
     added = ops.add(pooled, np.arange(8, dtype=np.float32).reshape(1, 8))
@@ -206,20 +206,20 @@ def test_a_bias_of_pooled_channels_goes_with_them() -> None:
     assert [bias.get_data().ravel().tolist() for bias in biases if bias.get_output_shape(0) == [1, 2]] == [[2.0, 5.0]]
 
 
-def test_groups_of_several_channels_stay() -> None:
+def test_channels_read_by_groups_of_several_are_not_prunable() -> None:
     made = chain().conv(8, "first")
     kernel = np.ones((2, 4, 4, 1, 1), np.float32)
     made.value = ops.group_convolution(made.value, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     assert widths(made.conv(2, "last").model()) == {}
 
 
-def test_a_concatenation_with_something_unknown_stays() -> None:
+def test_channels_concatenated_with_unknown_ones_are_not_prunable() -> None:
     made = chain().conv(8, "first")
     made.value = ops.concat([made.value, made.picture], 1)
     assert widths(made.conv(2, "last").model()) == {}
 
 
-def test_columns_of_a_concatenation_are_counted_through() -> None:
+def test_columns_of_a_concatenation_are_numbered_consecutively() -> None:
     made = chain()
     left = made.conv(4, "left").value
     made.value = made.picture
@@ -238,7 +238,7 @@ def test_an_unknown_convolution_has_no_lane() -> None:
     assert ChannelMap(chain().conv(2, "only").model()).get_input_lane("nothing") == ()
 
 
-def test_biases_and_scales_by_channel_go_with_their_channels_and_single_numbers_stay() -> None:
+def test_scales_by_channel_are_pruned_with_their_channels_and_scalars_kept() -> None:
     made = chain().conv(8, "first")
     made.value = ops.multiply(made.value, np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1))
     made.value = ops.add(made.value, np.float32(0.5))
@@ -255,7 +255,7 @@ def test_biases_and_scales_by_channel_go_with_their_channels_and_single_numbers_
     assert scale.get_node().get_data().ravel().tolist() == [2.0, 5.0]
 
 
-def test_keeping_everything_changes_nothing() -> None:
+def test_keeping_all_channels_does_not_change_the_output() -> None:
     model = network()
     picture = noise(model)
     before = answer(model, picture)
@@ -265,7 +265,7 @@ def test_keeping_everything_changes_nothing() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_whatever_is_kept_the_graph_still_runs(random) -> None:
+def test_a_graph_with_any_kept_channels_can_be_run(random) -> None:
     model = network()
     channels = ChannelMap(model)
     kept = {

@@ -44,37 +44,37 @@ def fit_loss(mixed: Mixer, values: np.ndarray, kept: np.ndarray) -> float:
     return float(np.square(values[:, columns] @ fit - wanted).sum() / mixed.energy)
 
 
-def test_energy_is_the_variance_of_what_it_makes() -> None:
+def test_the_energy_of_a_mixer_is_the_variance_of_its_outputs() -> None:
     values = inputs()
     mixed = mixer(values)
     made = values @ mixed.weights.T
     assert mixed.energy == pytest.approx(np.square(made - made.mean(axis=0)).sum(), rel=1e-6)
 
 
-@pytest.mark.parametrize("gone", [1, 4, 12])
-def test_the_foretold_loss_is_what_a_fit_loses(gone: int) -> None:
+@pytest.mark.parametrize("removed", [1, 4, 12])
+def test_the_predicted_loss_equals_that_of_a_least_squares_fit(removed: int) -> None:
     _, channels, number = chain()
     values = inputs()
     mixed = mixer(values)
     order = rank_channels(channels, number, ["mixes"], {"mixes": mixed})
-    assert order.loss[gone] == pytest.approx(fit_loss(mixed, values, order.list_kept(gone)), rel=0.02)
+    assert order.loss[removed] == pytest.approx(fit_loss(mixed, values, order.list_kept(removed)), rel=0.02)
 
 
-def test_channels_that_are_not_mixed_go_first_and_cost_nothing() -> None:
+def test_channels_with_zero_weights_are_removed_first_without_loss() -> None:
     _, channels, number = chain()
     order = rank_channels(channels, number, ["mixes"], {"mixes": mixer(inputs(), zero=6)})
     assert set(order.order[:6]) == set(range(6))
     assert order.loss[6] == pytest.approx(0, abs=1e-9)
 
 
-def test_repeated_channels_cost_nothing_until_their_originals_would_go_too() -> None:
+def test_repeated_channels_cost_nothing_while_their_originals_are_kept() -> None:
     _, channels, number = chain()
     order = rank_channels(channels, number, ["mixes"], {"mixes": mixer(inputs(copies=8))})
     assert order.loss[8] < 1e-4
     assert order.loss[12] > 10 * order.loss[8]
 
 
-def test_losses_never_fall_and_every_channel_has_its_place() -> None:
+def test_losses_never_decrease_and_every_channel_is_ranked() -> None:
     _, channels, number = chain()
     order = rank_channels(channels, number, ["mixes"], {"mixes": mixer(inputs())})
     assert sorted(order.order) == list(range(WIDTH))
@@ -82,13 +82,13 @@ def test_losses_never_fall_and_every_channel_has_its_place() -> None:
     assert len(order.loss) == WIDTH - BLOCK + 1
 
 
-def test_a_block_always_stays() -> None:
+def test_one_block_of_channels_is_always_kept() -> None:
     _, channels, number = chain()
     order = rank_channels(channels, number, ["mixes"], {"mixes": mixer(inputs())})
     assert len(order.list_kept(len(order.loss) - 1)) == BLOCK
 
 
-def test_kept_positions_are_sorted() -> None:
+def test_kept_channels_are_sorted() -> None:
     order = RemovalOrder(np.array([3, 0, 2, 1]), np.zeros(3))
     assert order.list_kept(1).tolist() == [0, 1, 2]
     assert order.list_kept(0).tolist() == [0, 1, 2, 3]
@@ -102,7 +102,7 @@ def test_a_mixer_named_twice_counts_once() -> None:
     assert np.array_equal(once.loss, twice.loss)
 
 
-def test_only_the_spaces_own_channels_go() -> None:
+def test_only_channels_of_the_space_are_ranked() -> None:
     """A mixer of two concatenated spaces: each space has its own places in it."""
     made = Chain()
     left = made.conv(32, "left").relu().value
@@ -121,7 +121,7 @@ def test_only_the_spaces_own_channels_go() -> None:
         assert sorted(order.order) == list(range(width))
 
 
-def test_damping_lets_repeated_channels_be_inverted() -> None:
+def test_damping_makes_the_moment_of_repeated_channels_invertible() -> None:
     moment = np.ones((4, 4))
     with pytest.raises(np.linalg.LinAlgError):
         np.linalg.inv(moment)

@@ -30,33 +30,37 @@ def latency(model: ov.Model) -> LatencyModel:
     return LatencyModel(ChannelMap(model), MS)
 
 
-def test_a_whole_graph_takes_what_was_measured(latency: LatencyModel) -> None:
+def test_the_whole_graph_has_the_measured_time(latency: LatencyModel) -> None:
     assert latency.predict_layers({}) == MS
     assert latency.predict_total({}) == 13
 
 
-def test_half_of_the_channels_take_half_of_what_makes_and_of_what_reads_them(
+def test_halving_channels_halves_the_time_of_their_producers_and_readers(
     latency: LatencyModel, spaces: tuple[int, int]
 ) -> None:
     first, _ = spaces
     assert latency.predict_layers({first: 32}) == {"first": 2.0, "second": 4.0, "third": 1.0}
 
 
-def test_both_sides_of_a_convolution_multiply(latency: LatencyModel, spaces: tuple[int, int]) -> None:
+def test_reductions_of_inputs_and_outputs_multiply(latency: LatencyModel, spaces: tuple[int, int]) -> None:
     first, second = spaces
     assert latency.predict_layers({first: 32, second: 16}) == {"first": 2.0, "second": 2.0, "third": 0.5}
 
 
-def test_a_space_has_the_convolutions_that_touch_it(latency: LatencyModel, spaces: tuple[int, int]) -> None:
+def test_the_time_of_a_space_is_that_of_its_producers_and_readers(
+    latency: LatencyModel, spaces: tuple[int, int]
+) -> None:
     first, second = spaces
     assert latency.predict_space(first, {}) == 12
     assert latency.predict_space(second, {}) == 9
     assert latency.predict_space(999, {}) == 0
 
 
-@pytest.mark.parametrize(("left", "ms"), [(64, 4.0), (63, 4.0), (49, 4.0), (48, 3.0), (33, 3.0), (1, 1.0)])
-def test_time_falls_by_blocks(latency: LatencyModel, spaces: tuple[int, int], left: int, ms: float) -> None:
-    assert latency.predict_layers({spaces[0]: left})["first"] == ms
+@pytest.mark.parametrize(("kept", "ms"), [(64, 4.0), (63, 4.0), (49, 4.0), (48, 3.0), (33, 3.0), (1, 1.0)])
+def test_time_decreases_in_blocks_of_channels(
+    latency: LatencyModel, spaces: tuple[int, int], kept: int, ms: float
+) -> None:
+    assert latency.predict_layers({spaces[0]: kept})["first"] == ms
 
 
 @given(st.integers(1, 64), st.integers(1, 64))
@@ -70,7 +74,7 @@ def test_fewer_channels_never_take_longer(one: int, other: int) -> None:
         assert latency.predict_total({number: few}) < latency.predict_total({number: many})
 
 
-def test_layers_without_channels_of_their_own_keep_their_time() -> None:
+def test_layers_outside_all_spaces_keep_their_time() -> None:
     model = Chain().conv(32, "first").relu().conv(3, "second").model()
     latency = LatencyModel(ChannelMap(model), {"elsewhere": 2.0})
     assert latency.predict_layers({0: 1}) == {"elsewhere": 2.0}

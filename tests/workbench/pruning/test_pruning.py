@@ -40,44 +40,44 @@ def orders(widths: dict[int, int], *losses: float) -> dict[int, RemovalOrder]:
     }
 
 
-def test_nothing_goes_when_nothing_is_wanted(spaces) -> None:
+def test_no_channels_are_removed_if_no_time_must_be_saved(spaces) -> None:
     widths, latency = spaces
     assert set(allocate(widths, orders(widths, 1, 1), dict.fromkeys(widths, 1.0), latency, 0.0).values()) == {0}
 
 
-def test_the_cheap_space_goes_first(spaces) -> None:
+def test_the_space_with_the_least_loss_is_pruned_first(spaces) -> None:
     widths, latency = spaces
     for losses, dear in (((1.0, 100.0), 1), ((100.0, 1.0), 0)):
-        gone = list(allocate(widths, orders(widths, *losses), dict.fromkeys(widths, 1.0), latency, 0.5).values())
-        assert gone[dear] == 0
-        assert gone[1 - dear] == BLOCK
+        removed = list(allocate(widths, orders(widths, *losses), dict.fromkeys(widths, 1.0), latency, 0.5).values())
+        assert removed[dear] == 0
+        assert removed[1 - dear] == BLOCK
 
 
-def test_a_loss_that_moves_the_answer_more_counts_more(spaces) -> None:
+def test_losses_are_weighted_by_their_effect_on_the_output(spaces) -> None:
     widths, latency = spaces
     first, second = widths
-    gone = allocate(widths, orders(widths, 1.0, 1.0), {first: 1000.0, second: 1.0}, latency, 0.5)
-    assert (gone[first], gone[second]) == (0, BLOCK)
+    removed = allocate(widths, orders(widths, 1.0, 1.0), {first: 1000.0, second: 1.0}, latency, 0.5)
+    assert (removed[first], removed[second]) == (0, BLOCK)
 
 
-def test_as_much_is_saved_as_was_wanted_and_hardly_more(spaces) -> None:
+def test_the_requested_time_is_saved_and_hardly_more(spaces) -> None:
     widths, latency = spaces
     for wanted in (0.3, 1.0, 2.0, 3.0):
-        gone = allocate(widths, orders(widths, 1.0, 1.2), dict.fromkeys(widths, 1.0), latency, wanted)
-        left = {number: widths[number] - gone[number] for number in widths}
+        removed = allocate(widths, orders(widths, 1.0, 1.2), dict.fromkeys(widths, 1.0), latency, wanted)
+        left = {number: widths[number] - removed[number] for number in widths}
         saved = latency.predict_total({}) - latency.predict_total(left)
         assert saved >= wanted - 1e-9
         assert saved < wanted + 2.0  # a block of the dearest layer
-        assert all(count % BLOCK == 0 for count in gone.values())
+        assert all(count % BLOCK == 0 for count in removed.values())
 
 
-def test_what_cannot_be_saved_is_refused_with_what_lacks(spaces) -> None:
+def test_an_impossible_saving_is_refused_with_the_reason(spaces) -> None:
     widths, latency = spaces
     with pytest.raises(InputError, match=r"ms: no space has 16 channels to remove$"):
         allocate(widths, orders(widths, 1, 1), dict.fromkeys(widths, 1.0), latency, 5.9)
 
 
-def test_mixers_have_their_weights_and_what_reaches_them() -> None:
+def test_mixers_have_their_weights_and_the_moments_of_their_inputs() -> None:
     model = two_spaces()
     mixers = read_mixers(model, {"second", "third"}, pictures())
     second = mixers["second"]
@@ -98,7 +98,7 @@ def test_a_mixer_without_a_bias_has_a_column_of_zeros() -> None:
     assert not read_mixers(model, {"last"}, pictures())["last"].weights[:, -1].any()
 
 
-def test_a_change_is_beside_what_there_is() -> None:
+def test_a_change_is_relative_to_the_original_outputs() -> None:
     right = np.array([[1.0, 0.0, 0.0, 0.0]])
     assert compute_change(right, right) == 0
     assert compute_change(0 * right, right) == pytest.approx(1, abs=0.05)
@@ -107,7 +107,7 @@ def test_a_change_is_beside_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("stages", [1, 3])
-def test_a_pruned_graph_takes_the_same_pictures_and_answers_almost_the_same(stages: int) -> None:
+def test_a_pruned_graph_gives_almost_the_same_output(stages: int) -> None:
     """Half of the channels are duplicates, so they can be removed."""
     model = two_spaces()
     for name, axis in (("first", 0), ("second", 0)):
@@ -124,7 +124,7 @@ def test_a_pruned_graph_takes_the_same_pictures_and_answers_almost_the_same(stag
     assert np.abs(answer(model, picture) - answer(whole, picture)).max() < 0.05 * np.abs(answer(whole, picture)).max()
 
 
-def test_times_of_nodes_that_are_no_convolutions_do_not_count() -> None:
+def test_times_of_nodes_other_than_convolutions_are_ignored() -> None:
     model = two_spaces()
     words = prune(model, pictures(), 0.2, {"first": 1.0, "second": 4.0, "third": 1.0, "Relu": 100.0})
     assert "convolutions 6.0 ms" in words
@@ -133,17 +133,17 @@ def test_times_of_nodes_that_are_no_convolutions_do_not_count() -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count the timings; each of them returns different times."""
-    asked: list[int] = []
+    timed: list[int] = []
 
     def time_layers(model: ov.Model, seen: list[np.ndarray]) -> dict[str, float]:
-        asked.append(len(seen))
-        return {"first": float(len(asked))}
+        timed.append(len(seen))
+        return {"first": float(len(timed))}
 
     monkeypatch.setattr(layer_timings, "time_layers", time_layers)
-    return asked
+    return timed
 
 
-def test_a_graph_is_timed_once_on_a_machine(tmp_path: Path, clock: list[int]) -> None:
+def test_timings_of_a_graph_are_stored_and_reused(tmp_path: Path, clock: list[int]) -> None:
     times = [layer_timings.load_or_time(two_spaces(), pictures(), "a", tmp_path / "kept") for _ in range(3)]
     assert times == [{"first": 1.0}] * 3
     assert clock == [6]
@@ -151,7 +151,7 @@ def test_a_graph_is_timed_once_on_a_machine(tmp_path: Path, clock: list[int]) ->
     assert json.loads(kept.read_text()) == {"first": 1.0}
 
 
-def test_another_graph_is_timed_anew(tmp_path: Path, clock: list[int]) -> None:
+def test_a_different_graph_is_timed_again(tmp_path: Path, clock: list[int]) -> None:
     for digest in ("a", "b", "a"):
         layer_timings.load_or_time(two_spaces(), pictures(), digest, tmp_path)
     assert len(clock) == 2
@@ -166,19 +166,19 @@ def test_damaged_timings_are_measured_again(tmp_path: Path, clock: list[int]) ->
     assert list(tmp_path.iterdir()) == [stored]
 
 
-def test_timings_that_cannot_be_stored_name_the_path(tmp_path: Path, clock: list[int]) -> None:
+def test_timings_that_cannot_be_stored_raise_an_error_with_the_path(tmp_path: Path, clock: list[int]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match=r"file.*can't be written"):
         layer_timings.load_or_time(two_spaces(), pictures(), "a", tmp_path / "file")
 
 
-def test_without_a_folder_nothing_is_kept(clock: list[int]) -> None:
+def test_without_a_folder_timings_are_not_stored(clock: list[int]) -> None:
     for _ in range(2):
         layer_timings.load_or_time(two_spaces(), pictures(), "a", None)
     assert len(clock) == 2
 
 
-def test_convolutions_are_timed_in_8_bits_by_their_own_names() -> None:
+def test_convolutions_are_timed_by_name_in_a_quantized_copy() -> None:
     model = Chain(33, 33, last=True).conv(32, "first", side=3).relu().conv(16, "second").model()
     rng = np.random.default_rng(0)
     seen = [rng.normal(0, 1, (1, 33, 33, 3)).astype(np.float32) for _ in range(2)]

@@ -44,7 +44,7 @@ def damaged(model: ov.Model, name: str, noise: float = 0.3) -> ov.Model:
     return copy
 
 
-def test_a_graph_that_is_right_stays_right() -> None:
+def test_refitting_keeps_a_correct_graph() -> None:
     whole = plain()
     model = whole.clone()
     assert refit(model, whole, {}, pictures(0)) == 1
@@ -52,7 +52,7 @@ def test_a_graph_that_is_right_stays_right() -> None:
 
 
 @pytest.mark.parametrize("make", [plain, residual], ids=["plain", "residual"])
-def test_a_damaged_pointwise_kernel_is_mended(make) -> None:
+def test_refitting_repairs_a_damaged_pointwise_kernel(make) -> None:
     whole = make()
     model = damaged(whole, "narrow")
     before = error(model, whole)
@@ -60,7 +60,7 @@ def test_a_damaged_pointwise_kernel_is_mended(make) -> None:
     assert error(model, whole) < 0.01 * before
 
 
-def test_later_layers_make_up_for_what_went_wrong_before_them() -> None:
+def test_later_layers_compensate_for_errors_of_earlier_ones() -> None:
     """The 3×3 kernel isn't fitted; the pointwise one after it compensates for channels of half the magnitude."""
     whole = plain()
     model = whole.clone()
@@ -72,7 +72,7 @@ def test_later_layers_make_up_for_what_went_wrong_before_them() -> None:
     assert error(model, whole) < 0.02 * before
 
 
-def test_only_the_rows_that_are_left_are_fitted() -> None:
+def test_only_the_kept_rows_are_fitted() -> None:
     whole = Chain().conv(12, "wide").relu().conv(4, "narrow").model()
     model = whole.clone()
     kept = np.array([0, 1, 4, 5, 8, 11])
@@ -87,7 +87,7 @@ def test_only_the_rows_that_are_left_are_fitted() -> None:
     assert error(model, whole) < before
 
 
-def test_a_graph_without_pointwise_convolutions_is_left_alone() -> None:
+def test_a_graph_without_pointwise_convolutions_is_not_refitted() -> None:
     whole = Chain().conv(4, "first", side=3).model()
     assert refit(whole.clone(), whole, {}, pictures(0)) == 0
 
@@ -112,7 +112,7 @@ def test_the_end_of_a_residual_block_is_fitted_to_the_sum() -> None:
     assert (inner.aim.get_friendly_name(), inner.low, inner.high) == ("widen/bias", 0.0, np.inf)
 
 
-def test_a_sum_that_is_cut_off_is_not_fitted_as_one() -> None:
+def test_a_sum_followed_by_an_activation_is_not_a_fit_target() -> None:
     model = residual(activated=True)
     target = find_fit_target(named(model, "narrow"))
     assert target is not None
@@ -120,7 +120,7 @@ def test_a_sum_that_is_cut_off_is_not_fitted_as_one() -> None:
     assert target.aim.get_friendly_name() == "narrow/bias"
 
 
-def test_a_clamp_has_two_bounds() -> None:
+def test_a_fit_target_before_a_clamp_has_two_bounds() -> None:
     model = Chain().conv(4, "first").clamp(6.0).conv(2, "last").model()
     target = find_fit_target(named(model, "first"))
     assert target is not None
@@ -132,7 +132,7 @@ def test_a_clamp_has_two_bounds() -> None:
     [lambda: Chain().conv(4, "first", side=3), lambda: Chain().conv(4, "first", bias=False)],
     ids=["larger kernel", "no bias"],
 )
-def test_what_cannot_be_fitted_is_left_out(make) -> None:
+def test_nodes_that_cannot_be_fitted_have_no_target(make) -> None:
     model = make().model()
     assert find_fit_target(named(model, "first")) is None
     assert find_fit_target(named(model, "picture")) is None

@@ -19,13 +19,13 @@ class Search:
         return self.figures
 
 
-def test_a_figure_is_found_once_in_a_run(tmp_path: Path) -> None:
+def test_a_figure_is_computed_once_in_a_run(tmp_path: Path) -> None:
     journal, search = Journal(tmp_path / "a.jsonl"), Search(0.5, 1)
     assert [journal.recall("x", search) for _ in range(3)] == [[0.5, 1.0]] * 3
     assert search.count == len(journal) == 1
 
 
-def test_a_figure_is_found_once_in_all_runs(tmp_path: Path) -> None:
+def test_a_figure_is_computed_once_over_several_runs(tmp_path: Path) -> None:
     path = tmp_path / "deep/a.jsonl"
     Journal(path).recall("x", Search(0.5))
     again = Search(9)
@@ -34,7 +34,7 @@ def test_a_figure_is_found_once_in_all_runs(tmp_path: Path) -> None:
     assert again.count == 0
 
 
-def test_figures_are_on_disk_as_soon_as_they_are_found(tmp_path: Path) -> None:
+def test_figures_are_written_as_soon_as_they_are_computed(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     journal = Journal(path)
     for number in range(3):
@@ -42,7 +42,7 @@ def test_figures_are_on_disk_as_soon_as_they_are_found(tmp_path: Path) -> None:
         assert len(path.read_text().splitlines()) == number + 1
 
 
-def test_a_search_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_computation_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
 
     def fail() -> list[float]:
@@ -54,7 +54,7 @@ def test_a_search_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", ['["y", [0.', '["y"]', "7", '["y", ["a"]]', '{"y": 1}', "", "null"])
-def test_a_torn_line_is_left_out_and_the_others_stay(tmp_path: Path, torn: str) -> None:
+def test_a_damaged_line_is_ignored_and_the_others_are_read(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(["x", [0.5]]) + "\n" + torn)
     journal = Journal(path)
@@ -65,7 +65,7 @@ def test_a_torn_line_is_left_out_and_the_others_stay(tmp_path: Path, torn: str) 
     assert len(Journal(path)) == 3, "what was found after the kill is read, too"
 
 
-def test_what_is_no_text_is_done_without(tmp_path: Path) -> None:
+def test_a_journal_that_is_not_text_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
     assert len(Journal(path)) == 0
@@ -73,7 +73,7 @@ def test_what_is_no_text_is_done_without(tmp_path: Path) -> None:
     assert len(Journal(path)) == 1
 
 
-def test_a_place_that_cannot_be_written_costs_only_the_next_run(tmp_path: Path) -> None:
+def test_an_unwritable_journal_keeps_figures_for_the_current_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     journal, search = Journal(tmp_path / "file/a.jsonl"), Search(1)
     assert [journal.recall("x", search) for _ in range(2)] == [[1.0]] * 2

@@ -47,7 +47,7 @@ def test_the_defaults_are_allowed() -> None:
         ("ignored_patterns", ("(",), r"^quantize: ignored_patterns: '\(' isn't a regular expression: "),
     ],
 )
-def test_a_wrong_option_is_named(field: str, value: object, says: str) -> None:
+def test_an_invalid_option_is_reported(field: str, value: object, says: str) -> None:
     with pytest.raises(InputError, match=says):
         QuantizationOptions(**{field: value})  # type: ignore[arg-type]
 
@@ -65,13 +65,13 @@ def test_a_wrong_option_is_named(field: str, value: object, says: str) -> None:
         ("min/mean/max", "aggregator: expected"),
     ],
 )
-def test_a_wrong_range_names_its_end_and_its_half(field: str, value: object, says: str) -> None:
+def test_an_invalid_range_is_reported_with_its_field_and_part(field: str, value: object, says: str) -> None:
     with pytest.raises(InputError, match=rf"^quantize: {field}: {says}"):
         QuantizationOptions(**{field: value})  # type: ignore[arg-type]
 
 
 @given(st.sampled_from(RANGES), st.sampled_from(STATISTICS), st.sampled_from(AGGREGATORS))
-def test_every_statistic_goes_with_every_aggregator(field: str, statistic: str, aggregator: str) -> None:
+def test_every_statistic_can_be_combined_with_every_aggregator(field: str, statistic: str, aggregator: str) -> None:
     words = f"{statistic}/{aggregator}"
     assert getattr(QuantizationOptions(**{field: words}), field) == words  # type: ignore[arg-type]
 
@@ -84,7 +84,7 @@ def test_options_cannot_be_changed_and_changed_copies_are_checked() -> None:
         dataclasses.replace(options, max_drop=-1)
 
 
-def test_a_word_that_the_graph_has_is_no_error() -> None:
+def test_a_word_of_the_graph_is_accepted() -> None:
     expect_known("ignored_types", ["Add"], {"Add", "Convolution"})
 
 
@@ -95,6 +95,6 @@ def test_a_word_that_the_graph_has_is_no_error() -> None:
         ("zzz", r"^quantize: ignored_types: the graph has no zzz; known: Add, Convolution$"),
     ],
 )
-def test_a_word_that_the_graph_lacks_names_the_nearest(word: str, says: str) -> None:
+def test_a_word_that_the_graph_lacks_is_reported_with_the_nearest(word: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         expect_known("ignored_types", ["Add", word], {"Convolution", "Add"})

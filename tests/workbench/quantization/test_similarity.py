@@ -33,7 +33,7 @@ def white(picture: np.ndarray) -> list[np.ndarray]:
     return [(picture[..., :1] > 127).astype(np.float32)]
 
 
-def nobody(picture: np.ndarray) -> list[np.ndarray]:
+def empty_mask(picture: np.ndarray) -> list[np.ndarray]:
     return [np.zeros((*picture.shape[:3], 1), np.float32)]
 
 
@@ -41,24 +41,24 @@ def judge(*truths: np.ndarray | None, grid: Grid | None = GRID, reference=white)
     return make_judge([frame(truth) for truth in truths], Framing((SIDE, SIDE)), (SIDE, SIDE), grid, reference)
 
 
-def test_a_perfect_mask_scores_one_and_none_scores_nothing() -> None:
+def test_a_perfect_mask_scores_1_and_an_empty_one_0() -> None:
     judged = judge(left_half())
     assert judged.has_labels
     assert judged.judge(white, [0]) == [1.0]
-    assert judged.judge(nobody, [0]) == [0.0]
+    assert judged.judge(empty_mask, [0]) == [0.0]
 
 
-def test_labels_count_and_not_the_reference_where_all_frames_have_them() -> None:
-    assert judge(left_half(), reference=nobody).judge(white, [0]) == [1.0]
+def test_labels_are_used_instead_of_the_reference_if_all_frames_have_them() -> None:
+    assert judge(left_half(), reference=empty_mask).judge(white, [0]) == [1.0]
 
 
-def test_the_reference_counts_where_a_frame_has_no_label() -> None:
+def test_the_reference_is_used_if_any_frame_has_no_label() -> None:
     judged = judge(left_half(), None, reference=white)
     assert not judged.has_labels
-    assert judged.judge(nobody, [0, 1]) == [0.0, 1.0]  # the second has no person, and none is detected
+    assert judged.judge(empty_mask, [0, 1]) == [0.0, 1.0]  # the second has no person, and none is detected
 
 
-def test_ignored_pixels_decide_nothing() -> None:
+def test_ignored_pixels_do_not_affect_the_score() -> None:
     truth = left_half(ignored=True)
 
     def everywhere_above(picture: np.ndarray) -> list[np.ndarray]:
@@ -69,18 +69,18 @@ def test_ignored_pixels_decide_nothing() -> None:
     assert judge(truth).judge(everywhere_above, [0]) == [1.0]
 
 
-def test_frames_are_judged_in_the_order_asked_for() -> None:
+def test_frames_are_judged_in_the_requested_order() -> None:
     empty = np.full((SIDE, SIDE), BACKGROUND, np.uint8)
     judged = judge(left_half(), empty)
-    assert judged.judge(nobody, [1, 0, 1]) == [1.0, 0.0, 1.0]
+    assert judged.judge(empty_mask, [1, 0, 1]) == [1.0, 0.0, 1.0]
 
 
-def test_pictures_have_the_size_that_the_graph_takes() -> None:
+def test_pictures_have_the_size_of_the_graphs_input() -> None:
     judged = make_judge([frame(left_half())], Framing((SIDE, SIDE)), (4, 6), GRID, white)
     assert [picture.shape for picture in judged.pictures] == [(1, 4, 6, 3)]
 
 
-def test_without_a_grid_all_answers_count_and_the_worst_is_the_figure() -> None:
+def test_without_a_grid_the_score_is_that_of_the_worst_output() -> None:
     def both(picture: np.ndarray) -> list[np.ndarray]:
         return [np.array([1.0, 0.0]), np.array([3, 3, 3, 3])]
 
@@ -102,7 +102,7 @@ def test_overlap_is_intersection_over_union(mask: list[int], truth: list[int], o
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.randoms(use_true_random=False))
-def test_overlap_is_the_same_both_ways_and_within_its_bounds(mask: list[bool], random) -> None:
+def test_overlap_is_symmetric_and_from_0_to_1(mask: list[bool], random) -> None:
     truth = [random.random() < 0.5 for _ in mask]
     one, other = np.array(mask), np.array(truth)
     assert compute_overlap(one, other) == compute_overlap(other, one)
@@ -128,5 +128,5 @@ def test_overlap_is_the_same_both_ways_and_within_its_bounds(mask: list[bool], r
         ([1.0, 2.0], [1.0, float("inf")], 0.0),
     ],
 )
-def test_classes_are_equal_or_not_and_numbers_have_a_direction(truth: list, answer: list, similarity: float) -> None:
+def test_similarity_is_equality_of_classes_and_cosine_of_numbers(truth: list, answer: list, similarity: float) -> None:
     assert compute_similarity(np.array(truth), np.array(answer)) == pytest.approx(similarity)

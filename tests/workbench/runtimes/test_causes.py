@@ -78,14 +78,14 @@ SEEN = [
 
 
 @pytest.mark.parametrize(("text", "meaning"), SEEN)
-def test_the_cause_is_told_and_nothing_else(text: str, meaning: str) -> None:
+def test_a_library_error_is_reduced_to_its_cause_in_one_line(text: str, meaning: str) -> None:
     explained = explain(RuntimeError(text))
     assert meaning in explained
     assert "\n" not in explained
     assert not re.search(r"\.(?:cpp|py)\b|Check '|Summary|{", explained)
 
 
-def test_every_meaning_can_be_filled() -> None:
+def test_the_placeholders_of_every_meaning_are_groups_of_its_pattern() -> None:
     for cause in CAUSES:
         names = set(re.findall(r"{(\w+)}", cause.meaning))
         assert names <= {"name", "value"}

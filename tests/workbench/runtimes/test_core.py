@@ -50,7 +50,7 @@ nncf.quantize(network(), pictures())
 
 
 @pytest.mark.parametrize("work", [OTHERS, OURS, QUANTIZED], ids=["others", "ours", "quantized"])
-def test_a_signal_is_heard_after(work: str) -> None:
+def test_a_signal_handler_runs_after_openvino_was_used_and_released(work: str) -> None:
     code = BEGINNING + work + END
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout[-6:]) == (0, "heard\n"), run.stderr

@@ -14,7 +14,7 @@ HERE = ("CPU", "GPU.0", "GPU.1")
     "text",
     ["CPU", "GPU", "GPU.0", "GPU.1", "AUTO", "AUTO:GPU,CPU", "AUTO:-GPU,CPU", "HETERO:GPU,CPU", "MULTI:CPU(4),GPU.1"],
 )
-def test_what_is_there_can_be_used(text: str) -> None:
+def test_available_devices_are_accepted(text: str) -> None:
     check_device(text, available=HERE)
 
 
@@ -39,18 +39,18 @@ def test_what_is_there_can_be_used(text: str) -> None:
         ("AUTO:-GUP", r"no device GUP; did you mean 'GPU'\?"),
     ],
 )
-def test_what_is_not_there_is_refused_with_what_is(text: str, says: str) -> None:
+def test_unavailable_devices_are_refused_with_the_available_ones(text: str, says: str) -> None:
     with pytest.raises(MachineError, match=says):
         check_device(text, available=("CPU",))
 
 
-def test_every_number_of_a_family_is_left_out_with_it() -> None:
+def test_excluding_a_family_excludes_all_of_its_devices() -> None:
     check_device("AUTO:-CPU", available=HERE)
     with pytest.raises(MachineError, match="excludes all devices"):
         check_device("AUTO:-GPU", available=("GPU.0", "GPU.1"))
 
 
-def test_a_machine_without_devices_says_so() -> None:
+def test_a_machine_without_devices_is_reported() -> None:
     with pytest.raises(MachineError, match="none is available"):
         check_device("CPU", available=())
 
@@ -63,14 +63,18 @@ def test_the_cpu_of_this_machine_is_found_and_described() -> None:
     check_device("AUTO:CPU")
 
 
-def test_threads_and_pinning_are_told_to_the_cpu_alone() -> None:
-    told = to_properties(configure(streams=2, threads=3), pinning=False)
-    assert (told["NUM_STREAMS"], told["INFERENCE_NUM_THREADS"], told["ENABLE_CPU_PINNING"]) == (2, 3, False)
+def test_threads_and_pinning_are_set_only_for_the_cpu() -> None:
+    properties = to_properties(configure(streams=2, threads=3), pinning=False)
+    assert (properties["NUM_STREAMS"], properties["INFERENCE_NUM_THREADS"], properties["ENABLE_CPU_PINNING"]) == (
+        2,
+        3,
+        False,
+    )
     other = to_properties(configure(device="HETERO:GPU,CPU", streams=2, threads=3), pinning=True)
     assert other == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 2}
 
 
-def test_what_is_left_to_the_plugin_is_not_told() -> None:
+def test_default_options_are_not_set_as_properties() -> None:
     assert to_properties(configure()) == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
@@ -78,7 +82,7 @@ def test_what_is_left_to_the_plugin_is_not_told() -> None:
     ("text", "only"),
     [("CPU", True), ("MULTI:CPU(2)", True), ("AUTO:-GPU,CPU", True), ("GPU.0", False), ("HETERO:GPU,CPU", False)],
 )
-def test_whether_only_the_cpu_can_run_it(text: str, only: bool) -> None:
+def test_a_device_string_that_can_only_mean_the_cpu_is_recognised(text: str, only: bool) -> None:
     assert is_cpu(text) is only
 
 
@@ -91,15 +95,15 @@ def test_whether_only_the_cpu_can_run_it(text: str, only: bool) -> None:
         (configure(threads=5), "INFERENCE_NUM_THREADS", 5),
     ],
 )
-def test_every_choice_becomes_openvinos_property(configuration: Configuration, name: str, value: object) -> None:
+def test_every_option_becomes_an_openvino_property(configuration: Configuration, name: str, value: object) -> None:
     assert to_properties(configuration)[name] == value
 
 
 @pytest.mark.parametrize("pinning", [True, False])
-def test_pinning_is_given_where_it_was_chosen(pinning: bool) -> None:
+def test_pinning_is_set_only_for_the_cpu(pinning: bool) -> None:
     assert to_properties(configure(), pinning=pinning)["ENABLE_CPU_PINNING"] is pinning
     assert "ENABLE_CPU_PINNING" not in to_properties(configure(device="GPU"), pinning=pinning)
 
 
-def test_a_device_says_its_name_and_what_it_is() -> None:
+def test_a_device_is_shown_with_its_full_name() -> None:
     assert str(Device("GPU.1", "A card", ("FP32",), 4)) == "GPU.1 (A card)"

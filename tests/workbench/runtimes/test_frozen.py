@@ -38,11 +38,11 @@ def test_variables_become_constants(kind: str, request: pytest.FixtureRequest) -
 
 
 @pytest.mark.parametrize("kind", ["keras_file", "saved"])
-def test_shapes_of_the_export_are_forgotten(kind: str, request: pytest.FixtureRequest) -> None:
+def test_stored_output_shapes_are_removed(kind: str, request: pytest.FixtureRequest) -> None:
     assert not any("_output_shapes" in node.attr for node in read_graph(request.getfixturevalue(kind)).node)
 
 
-def test_a_graph_is_read_once_until_it_changes(pb: Path) -> None:
+def test_a_graph_is_cached_until_its_file_changes(pb: Path) -> None:
     first = read_graph(pb)
     assert read_graph(pb) is first
     pb.write_bytes(tiny.frozen(tiny.COARSE))
@@ -50,13 +50,13 @@ def test_a_graph_is_read_once_until_it_changes(pb: Path) -> None:
     assert read_graph(pb) is not first
 
 
-def test_a_frozen_file_is_itself_and_stays(pb: Path) -> None:
+def test_a_frozen_file_is_used_directly_and_not_deleted(pb: Path) -> None:
     with freeze_to_file(pb) as file:
         assert file == pb
     assert pb.exists()
 
 
-def test_another_kind_is_frozen_for_as_long_as_it_is_needed(keras_file: Path) -> None:
+def test_other_formats_are_frozen_to_a_temporary_file(keras_file: Path) -> None:
     with freeze_to_file(keras_file) as file:
         assert (file.name, is_frozen(file)) == ("a.pb", True)
         again = tf.compat.v1.GraphDef.FromString(file.read_bytes())
@@ -68,16 +68,16 @@ def test_another_kind_is_frozen_for_as_long_as_it_is_needed(keras_file: Path) ->
 @pytest.mark.parametrize(
     ("name", "frozen"), [("a.pb", True), ("a.keras", False), ("a.H5", False), ("a.tflite", True), ("", False)]
 )
-def test_what_is_frozen_is_told_by_its_path(tmp_path: Path, name: str, frozen: bool) -> None:
+def test_frozen_graphs_are_recognised_by_their_path(tmp_path: Path, name: str, frozen: bool) -> None:
     assert is_frozen(tmp_path / name) is frozen
 
 
-def test_a_saved_models_inner_file_points_at_its_folder(saved: Path) -> None:
+def test_the_inner_file_of_a_saved_model_is_refused_with_its_folder(saved: Path) -> None:
     with pytest.raises(InputError, match=rf"saved_model\.pb: .*for a SavedModel, give its folder, {saved}"):
         read_graph(saved / "saved_model.pb")
 
 
-def test_an_empty_graph_has_no_nodes(tmp_path: Path) -> None:
+def test_an_empty_graph_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "empty.pb"
     path.write_bytes(tf.compat.v1.GraphDef(versions={"producer": 1}).SerializeToString())
     with pytest.raises(InputError, match=r"empty\.pb: isn't a frozen TensorFlow graph: it has no nodes"):
@@ -86,13 +86,13 @@ def test_an_empty_graph_has_no_nodes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.keras", "a.h5"])
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + bytes(40), b"\x89HDF\r\n\x1a\n"])
-def test_what_is_no_keras_model_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_that_is_not_a_keras_model_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}: TensorFlow can't read it as a Keras model: \S"):
         read_graph(tmp_path / name)
 
 
-def test_a_missing_graph_is_named(tmp_path: Path) -> None:
+def test_a_missing_graph_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no\.pb: can't be read \(No such file or directory\)"):
         read_graph(tmp_path / "no.pb")
 
@@ -109,7 +109,7 @@ class Two(tf.Module):
         return 3 * image
 
 
-def test_the_only_signature_will_do_and_of_two_none_is_guessed(tmp_path: Path) -> None:
+def test_a_single_signature_is_used_and_one_of_two_must_be_chosen(tmp_path: Path) -> None:
     model = Two()
     tf.saved_model.save(model, str(tmp_path / "single"), signatures={"any": model.one})
     assert read_graph(tmp_path / "single").node
@@ -140,7 +140,7 @@ def test_a_signature_is_chosen_by_name_and_its_outputs_keep_theirs(tmp_path: Pat
         read_graph(tmp_path / "double", ReadOptions(signature="serve"))
 
 
-def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
+def test_a_frozen_input_becomes_a_constant_of_its_type(tmp_path: Path) -> None:
     path = own_graphs.write_switched(tmp_path / "switched.pb")
     frozen = {node.name: node for node in read_graph(path, ReadOptions(freeze=(("training", False),))).node}
     # The constant may be folded into its reader. Only the picture remains as input, and there are no branches.
@@ -153,7 +153,7 @@ def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
         read_graph(path, ReadOptions(freeze=(("training", 3),)))
 
 
-def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
+def test_variables_take_their_values_from_a_checkpoint(tmp_path: Path) -> None:
     expected = own_graphs.write_meta(tmp_path / "model")
     for path, options in (
         (tmp_path / "model.meta", ReadOptions()),
@@ -167,20 +167,20 @@ def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
         read_graph(tmp_path / "model.pb", ReadOptions(checkpoint=tmp_path / "other"))
 
 
-@pytest.mark.parametrize("told", ["by an input", "by a build", "by a call", "by another row inside"])
-def test_layers_in_a_row_are_read_like_any_model(tmp_path: Path, told: str) -> None:
+@pytest.mark.parametrize("shape_given", ["by an input", "by a build", "by a call", "by an inner model"])
+def test_a_sequential_model_is_read_with_its_input_shape(tmp_path: Path, shape_given: str) -> None:
     import keras
 
-    row = keras.Sequential([keras.layers.Conv2D(2, 3, name="maps")])
-    if told == "by an input":
-        row = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="maps")])
-    elif told == "by a build":
-        row.build((None, 8, 8, 3))
-    elif told == "by a call":
-        row(np.zeros((1, 8, 8, 3), np.float32))
+    model = keras.Sequential([keras.layers.Conv2D(2, 3, name="maps")])
+    if shape_given == "by an input":
+        model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="maps")])
+    elif shape_given == "by a build":
+        model.build((None, 8, 8, 3))
+    elif shape_given == "by a call":
+        model(np.zeros((1, 8, 8, 3), np.float32))
     else:
-        row = keras.Sequential([keras.Input((8, 8, 3)), keras.Sequential([row], name="maps")])
-    row.save(tmp_path / "row.keras")
+        model = keras.Sequential([keras.Input((8, 8, 3)), keras.Sequential([model], name="maps")])
+    model.save(tmp_path / "row.keras")
     definition = read_graph(tmp_path / "row.keras")
     assert definition.node[-1].name.startswith("maps")
     pictures = [node for node in definition.node if node.op == "Placeholder"]
@@ -188,7 +188,7 @@ def test_layers_in_a_row_are_read_like_any_model(tmp_path: Path, told: str) -> N
 
 
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
-def test_layers_that_were_never_told_a_size_ask_for_one(tmp_path: Path) -> None:
+def test_a_sequential_model_without_an_input_shape_requires_one(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.layers.ReLU(max_value=0.5)]).save(tmp_path / "row.keras")

@@ -35,7 +35,7 @@ def plain() -> ov.Model:
     return nncf.quantize(network(), pictures())
 
 
-def test_a_quantized_graph_answers_about_the_same(plain: ov.Model) -> None:
+def test_a_quantized_graph_gives_nearly_the_same_outputs(plain: ov.Model) -> None:
     exact, rough = (answer(model, noise(network(), 9)) for model in (network(), plain))
     assert quantizers(plain) > 0
     assert 0 < np.abs(exact - rough).max() < 0.1 * np.abs(exact).max()
@@ -50,7 +50,7 @@ def test_a_quantized_graph_answers_about_the_same(plain: ov.Model) -> None:
     ],
     ids=["name", "pattern", "type"],
 )
-def test_what_is_ignored_stays_in_floating_point(plain: ov.Model, options: QuantizationOptions) -> None:
+def test_ignored_nodes_stay_in_floating_point(plain: ov.Model, options: QuantizationOptions) -> None:
     assert quantizers(nncf.quantize(network(), pictures(), options)) < quantizers(plain)
 
 
@@ -65,7 +65,7 @@ def test_what_is_ignored_stays_in_floating_point(plain: ov.Model, options: Quant
         (QuantizationOptions(ignored_patterns=("x.*",)), r"ignored_patterns: 'x\.\*' matches no node, such as "),
     ],
 )
-def test_what_is_ignored_must_be_there(options: QuantizationOptions, says: str) -> None:
+def test_an_ignored_word_that_matches_no_node_is_refused(options: QuantizationOptions, says: str) -> None:
     with pytest.raises(InputError, match=f"^quantize: {says}"):
         nncf.quantize(network(), pictures(), options)
 
@@ -85,31 +85,31 @@ def test_every_option_makes_a_graph_that_runs(options: QuantizationOptions) -> N
     assert answer(model, noise(network())).shape == (1, 2, 17, 17)
 
 
-def test_halving_the_weights_range_is_seen_in_the_weights(plain: ov.Model) -> None:
+def test_the_overflow_fix_changes_the_outputs(plain: ov.Model) -> None:
     """Half the range is for CPUs without VNNI, because sums don't saturate then."""
     fixed = nncf.quantize(network(), pictures(), QuantizationOptions(overflow_fix="enable"))
     picture = noise(network(), 3)
     assert not np.array_equal(answer(fixed, picture), answer(plain, picture))
 
 
-def test_accuracy_control_goes_back_until_the_judge_is_content() -> None:
+def test_accuracy_control_reverts_layers_until_the_judge_accepts() -> None:
     """The judge accepts only the outputs of the float graph, so all layers are reverted."""
     exact, frames = network(), pictures(4)
     right = [answer(exact, picture) for picture in frames]
-    asked: list[list[int]] = []
+    judged: list[list[int]] = []
 
     def judge(compiled: ov.CompiledModel, numbers) -> list[float]:
-        asked.append(list(numbers))
+        judged.append(list(numbers))
         return [float(np.allclose(compiled([frames[number]])[0], right[number], atol=1e-6)) for number in numbers]
 
     options = QuantizationOptions(max_drop=0.01, ranking_frames=2)
     model = nncf.quantize_with_control(exact, frames, options, judge=judge, frames=4)
     assert quantizers(model) == 0
-    assert [0, 1, 2, 3] in asked
-    assert any(len(numbers) == 2 for numbers in asked), "layers are ranked on the ranking frames"
+    assert [0, 1, 2, 3] in judged
+    assert any(len(numbers) == 2 for numbers in judged), "layers are ranked on the ranking frames"
 
 
-def test_a_content_judge_keeps_all_layers_in_8_bits(plain: ov.Model) -> None:
+def test_accuracy_control_keeps_all_layers_in_8_bits_if_the_judge_accepts(plain: ov.Model) -> None:
     model = nncf.quantize_with_control(
         network(),
         pictures(),
@@ -121,7 +121,7 @@ def test_a_content_judge_keeps_all_layers_in_8_bits(plain: ov.Model) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ValidationError", "ParameterNotSupportedError", "InternalError"])
-def test_nncfs_complaints_are_input_errors(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_errors_of_nncf_become_input_errors(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     def complain(*_: object, **__: object) -> ov.Model:
         raise getattr(nncf.nncf, kind)("no such thing")
 
@@ -131,6 +131,6 @@ def test_nncfs_complaints_are_input_errors(monkeypatch: pytest.MonkeyPatch, kind
     assert raised.value.__cause__ is not None
 
 
-def test_openvinos_complaints_while_it_quantizes_are_input_errors() -> None:
+def test_errors_of_openvino_during_quantization_become_input_errors() -> None:
     with pytest.raises(InputError, match=r"^NNCF can't quantize this graph: "):
         nncf.quantize(network(), [np.zeros((1, 4, 4, 5), np.float32)])

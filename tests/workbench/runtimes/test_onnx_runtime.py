@@ -33,27 +33,27 @@ def write(
     return path
 
 
-def test_pictures_go_in_channels_first_and_all_answers_come_back(tmp_path: Path) -> None:
+def test_pictures_are_passed_channels_first_and_all_outputs_returned(tmp_path: Path) -> None:
     twice, more = onnx_runtime.make_runner(write(tmp_path / "a.onnx"), fetches=(), threads=1)(PICTURE)
     assert np.array_equal(np.moveaxis(twice, 1, -1), 2 * PICTURE)
     assert np.array_equal(np.moveaxis(more, 1, -1), 3 * PICTURE)
 
 
-def test_channels_stay_last_where_the_graph_has_them_so_and_one_answer_can_be_chosen(tmp_path: Path) -> None:
+def test_a_graph_with_channels_last_runs_and_one_output_can_be_chosen(tmp_path: Path) -> None:
     path = write(tmp_path / "a.onnx", ("n", "h", "w", 3), TensorProto.UINT8)
     (more,) = onnx_runtime.make_runner(path, fetches=("more",), threads=1)(PICTURE // 4)
     assert more.dtype == np.uint8
     assert np.array_equal(more, 3 * (PICTURE // 4))
 
 
-def test_what_takes_no_picture_is_refused(tmp_path: Path) -> None:
+def test_a_graph_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected one input, a picture, found x0 tensor\(float\) .*, x1"):
         onnx_runtime.make_runner(write(tmp_path / "two.onnx", count=2), fetches=(), threads=1)
     with pytest.raises(InputError, match=r"expected one input, a picture, found x0 tensor\(float\) \[1, 9\]"):
         onnx_runtime.make_runner(write(tmp_path / "row.onnx", (1, 9)), fetches=(), threads=1)
 
 
-def test_an_unknown_answer_and_a_damaged_file_are_told(tmp_path: Path) -> None:
+def test_an_unknown_output_and_a_damaged_file_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no output less; it has twice, more"):
         onnx_runtime.make_runner(write(tmp_path / "a.onnx"), fetches=("less",), threads=1)
     (tmp_path / "damaged.onnx").write_bytes(b"not a graph")
@@ -61,7 +61,7 @@ def test_an_unknown_answer_and_a_damaged_file_are_told(tmp_path: Path) -> None:
         onnx_runtime.make_runner(tmp_path / "damaged.onnx", fetches=(), threads=1)
 
 
-def test_a_stock_subject_answers_as_the_source_in_openvino_does(tmp_path: Path) -> None:
+def test_onnx_runtime_gives_the_outputs_of_the_source_in_openvino(tmp_path: Path) -> None:
     source = probing.inspect(write(tmp_path / "a.onnx"))
     stock, own = Subject.from_stock(source), Subject.from_source(source)
     assert (stock.name, own.name) == ("ONNX Runtime", "OpenVINO, the source")

@@ -33,7 +33,7 @@ def cut(source: Source, folder: Path, inputs: str = "", output: str = "") -> Art
 @pytest.mark.parametrize(
     "wanted", [tiny.PLAIN, tiny.VOC, tiny.BGR, tiny.HALVES, tiny.LEGACY], ids=lambda wanted: wanted.name
 )
-def test_the_cut_decides_as_tensorflow_does(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
+def test_the_cut_graph_gives_the_classes_of_tensorflow(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
     source = describe(wanted)
     infer = openvino.make_runner(cut(source, tmp_path).path, F32)
     stock = tensorflow.make_runner(source.path, feed=source.picture, fetch=f"{source.node}:0")
@@ -46,7 +46,7 @@ def test_the_cut_decides_as_tensorflow_does(describe: Describe, tmp_path: Path, 
     assert np.mean(agreeing) >= 0.999
 
 
-def test_the_cut_starts_and_ends_where_it_was_told_to(plain: Source, tmp_path: Path) -> None:
+def test_the_cut_graph_has_the_requested_input_and_output(plain: Source, tmp_path: Path) -> None:
     artifact = cut(plain, tmp_path, output="logits/semantic/BiasAdd")
     assert [port.shape for port in artifact.inputs] == [(1, 65, 65, 3)]
     assert artifact.inputs[0].dtype == "f32"
@@ -69,15 +69,17 @@ def test_dilation_and_batch_norm_are_folded_into_the_convolutions(plain: Source,
         ("0:MobilenetV2/Conv/Conv2D", "logits/semantics/BiasAdd", "logits/semantic/BiasAdd"),
     ],
 )
-def test_a_wrong_name_lists_the_nearest(plain: Source, tmp_path: Path, inputs: str, output: str, nearest: str) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest(
+    plain: Source, tmp_path: Path, inputs: str, output: str, nearest: str
+) -> None:
     with pytest.raises(InputError) as refused:
         cut(plain, tmp_path, inputs, output)
-    said = str(refused.value)
-    assert str(plain.path) in said
-    assert repr(nearest) in said.partition("did you mean ")[2]
+    message = str(refused.value)
+    assert str(plain.path) in message
+    assert repr(nearest) in message.partition("did you mean ")[2]
 
 
-def test_a_cut_that_leaves_another_input_open_is_refused(tmp_path: Path) -> None:
+def test_a_cut_that_needs_a_further_input_is_refused(tmp_path: Path) -> None:
     """A resize to the picture's own size depends on the picture."""
     import tensorflow as tf
 
@@ -94,7 +96,7 @@ def test_a_cut_that_leaves_another_input_open_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am no graph", b"\x00" * 100, bytes(range(256)) * 40])
-def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_graph_raises_an_input_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "no.pb"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"no\.pb"):
@@ -103,21 +105,19 @@ def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> N
         conversion.convert(path, shape=(1, 9, 9, 3))
 
 
-def test_what_is_no_ir_is_an_input_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_ir_raises_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "graph.xml").write_text("<net")
     with pytest.raises(InputError, match=r"graph\.xml: OpenVINO can't read it"):
         openvino.describe(tmp_path / "graph.xml")
 
 
-def test_a_place_that_cannot_be_written_is_an_input_error(built: Build, tmp_path: Path) -> None:
+def test_an_unwritable_path_raises_an_input_error(built: Build, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file/graph\.xml: can't be written"):
         openvino.save(openvino.read(built(tiny.PLAIN).path), tmp_path / "file" / "graph.xml")
 
 
-def test_a_disk_that_takes_no_more_is_the_machines_fault(
-    built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_raises_a_machine_error(built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph that causes an InputError is stored as impossible to build, which a full disk must not cause."""
 
     def fill(*_: object, **__: object) -> None:
@@ -136,7 +136,7 @@ def test_a_saved_graph_keeps_its_float32_weights(plain: Source, tmp_path: Path) 
     assert "f16" not in kinds
 
 
-def test_a_pipeline_answers_every_picture(built: Build) -> None:
+def test_a_pipeline_returns_an_output_for_every_picture(built: Build) -> None:
     pictures = [tiny.scene(seed, 65, 65)[0][None] for seed in range(20)]
     artifact = built(tiny.PLAIN)
     infer = openvino.make_runner(artifact.path, F32)
@@ -147,6 +147,6 @@ def test_a_pipeline_answers_every_picture(built: Build) -> None:
     assert sorted(answers) == pytest.approx(sorted(float(infer(picture).sum()) for picture in pictures), rel=1e-4)
 
 
-def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
+def test_an_unknown_device_raises_a_machine_error(built: Build) -> None:
     with pytest.raises(MachineError, match=r"NOSUCH can't run graph\.xml"):
         openvino.make_runner(built(tiny.PLAIN).path, configure(device="NOSUCH"))

@@ -28,27 +28,27 @@ def test_every_layer_has_a_time_for_each_run(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "runs"), [(0, 3), (1, 0)])
-def test_nothing_to_time_is_refused(path: Path, count: int, runs: int) -> None:
+def test_timing_without_pictures_or_runs_is_refused(path: Path, count: int, runs: int) -> None:
     values = [noise(openvino.read(path))] * count
     with pytest.raises(InputError, match=rf"^profile: expected pictures and runs, received {count} and {runs}$"):
         time_layers(path, configure(), values, runs=runs)
 
 
-def test_the_precision_is_the_one_that_was_asked_for(path: Path) -> None:
+def test_the_precision_is_the_requested_one(path: Path) -> None:
     assert read_precision(path, configure(precision="f32")) == "f32"
 
 
-def test_a_device_that_is_not_there_is_the_machines_fault(path: Path) -> None:
+def test_an_unknown_device_raises_a_machine_error(path: Path) -> None:
     with pytest.raises(MachineError, match=r"^NOSUCH can't run graph\.xml: "):
         time_layers(path, configure(device="NOSUCH"), [noise(openvino.read(path))], runs=1)
 
 
-def test_a_missing_graph_is_named(tmp_path: Path) -> None:
+def test_a_missing_graph_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no\.xml: OpenVINO can't read it"):
         read_precision(tmp_path / "no.xml", configure())
 
 
-def test_a_fingerprint_is_of_what_runs_and_not_of_names() -> None:
+def test_a_fingerprint_depends_on_the_operations_and_not_on_names() -> None:
     def fingerprint(name: str, outputs: int) -> str:
         model = Chain().conv(outputs, name, side=3).relu().model()
         return openvino.compute_fingerprint(openvino.compile_model(model))
@@ -57,7 +57,7 @@ def test_a_fingerprint_is_of_what_runs_and_not_of_names() -> None:
     assert fingerprint("one", 8) != fingerprint("one", 9)
 
 
-def test_copied_answers_are_the_callers() -> None:
+def test_a_later_call_does_not_overwrite_copied_outputs() -> None:
     model = Chain().conv(3, "first").model()
     ask = openvino.copy_answers(openvino.compile_model(model))
     (first,) = ask(noise(model, 1))
@@ -66,7 +66,7 @@ def test_copied_answers_are_the_callers() -> None:
     assert np.array_equal(first, kept)
 
 
-def test_all_outputs_are_answered_in_order() -> None:
+def test_all_outputs_are_returned_in_order() -> None:
     chain = Chain().conv(3, "first")
     inner = chain.value
     model = chain.conv(5, "second").model(inner)
@@ -75,7 +75,7 @@ def test_all_outputs_are_answered_in_order() -> None:
         assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_generated_names_are_numbered_by_their_place() -> None:
+def test_generated_names_are_numbered_by_their_position() -> None:
     def names() -> list[str]:
         model = Chain().conv(3, "first").relu().model()
         openvino.renumber_names(model)
@@ -92,17 +92,17 @@ def test_the_same_graph_saved_twice_has_the_same_digest(tmp_path: Path) -> None:
     assert first.digest == second.digest
 
 
-def test_free_sides_have_no_number() -> None:
+def test_variable_sides_have_the_size_minus_one() -> None:
     model = Chain().conv(3, "first").model()
     model.reshape([1, 3, -1, -1])
     assert openvino.to_shape(model.input(0)) == (1, 3, -1, -1)
 
 
-def test_float_is_what_this_cpu_computes_in() -> None:
+def test_the_first_precision_of_this_cpu_is_f32() -> None:
     assert openvino.list_precisions()[0] == "f32"
 
 
-def test_the_default_is_exact(path: Path) -> None:
+def test_the_default_configuration_computes_in_f32(path: Path) -> None:
     model = openvino.read(path)
     assert isinstance(openvino.compile_model(model), ov.CompiledModel)
     exact = openvino.make_runner(path, openvino.F32)(noise(model))

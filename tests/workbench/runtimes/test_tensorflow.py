@@ -14,7 +14,7 @@ from danmatte_workbench.source import Source
 from tests.workbench import tiny
 
 
-def test_the_picture_the_first_convolution_and_the_decision_are_found(plain: Source) -> None:
+def test_picture_first_convolution_and_decision_are_found(plain: Source) -> None:
     found = Anatomy.from_tensorflow(plain.path)
     assert [node.name for node in found.find_kinds({"Placeholder"})] == ["ImageTensor"]
     assert (found.find_first_convolution("ImageTensor"), found.find_decision()) == (
@@ -35,30 +35,30 @@ def test_a_graph_runs_from_pixels_to_classes(plain: Source) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x01"])
-def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_graph_raises_an_input_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "no.pb").write_bytes(content)
     with pytest.raises(InputError, match=r"no\.pb: isn't a frozen TensorFlow graph"):
         read_graph(tmp_path / "no.pb")
 
 
-def test_a_folder_without_files_is_no_graph(tmp_path: Path) -> None:
+def test_a_folder_without_files_raises_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
         read_graph(tmp_path)
 
 
 @pytest.mark.parametrize(("feed", "fetch"), [("Nothing:0", "ArgMax:0"), ("ImageTensor:0", "Nothing:0")])
-def test_an_unknown_tensor_is_an_input_error(plain: Source, feed: str, fetch: str) -> None:
+def test_an_unknown_tensor_raises_an_input_error(plain: Source, feed: str, fetch: str) -> None:
     with pytest.raises(InputError, match="Nothing"):
         tensorflow.make_runner(plain.path, feed=feed, fetch=fetch)(np.zeros(plain.shape, np.uint8))
 
 
-def test_a_picture_of_the_wrong_shape_is_an_input_error(plain: Source) -> None:
+def test_a_picture_of_the_wrong_shape_raises_an_input_error(plain: Source) -> None:
     run = tensorflow.make_runner(plain.path, feed=plain.picture, fetch=plain.answer)
     with pytest.raises(InputError, match=tiny.GRAPH):
         run(np.zeros((1, 5, 5, 4), np.uint8))
 
 
-def test_an_unknown_port_is_an_input_error(plain: Source) -> None:
+def test_an_unknown_port_raises_an_input_error(plain: Source) -> None:
     with pytest.raises(InputError, match="has no node Conv"):
         tensorflow.find_feeding_tensor(plain.path, "0:Conv")
 
@@ -82,7 +82,7 @@ def numbers() -> np.ndarray:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_bytes_are_cast_and_put_where_the_graph_has_its_channels(tmp_path: Path, first: bool) -> None:
+def test_bytes_are_cast_and_transposed_to_the_layout_of_the_graph(tmp_path: Path, first: bool) -> None:
     run = tensorflow.make_runner(write(tmp_path / "a.pb", first=first), feed="photo:0", fetch="sum:0")
     found = run(numbers())
     expected = 2 * (numbers()[..., 1:2].astype(np.float32) + numbers()[..., 2:3])
@@ -97,12 +97,12 @@ def test_several_tensors_are_fetched_in_order(tmp_path: Path) -> None:
     assert np.array_equal(third[..., 0], double[..., 2])
 
 
-def test_a_part_of_the_graph_runs_by_itself(tmp_path: Path) -> None:
+def test_a_part_of_the_graph_can_be_run_alone(tmp_path: Path) -> None:
     run = tensorflow.make_runner(write(tmp_path / "a.pb"), feed="double:0", fetch="sum:0")
     assert run(np.ones((1, 4, 4, 3)))[0, 0, 0, 0] == 2
 
 
-def test_what_only_orders_nodes_feeds_none(tmp_path: Path) -> None:
+def test_control_dependencies_are_not_listed_as_inputs(tmp_path: Path) -> None:
     nodes = {
         name: (kind, feeding) for name, kind, feeding in tensorflow.read_nodes(write(tmp_path / "a.pb", control=True))
     }
@@ -112,7 +112,7 @@ def test_what_only_orders_nodes_feeds_none(tmp_path: Path) -> None:
     assert nodes["sum"] == ("AddV2", ("split", "split"))
 
 
-def test_the_feeding_tensor_has_its_number(tmp_path: Path) -> None:
+def test_the_feeding_tensor_is_found_with_its_output_number(tmp_path: Path) -> None:
     path = write(tmp_path / "a.pb")
     assert tensorflow.find_feeding_tensor(path, "0:sum") == "split:1"
     assert tensorflow.find_feeding_tensor(path, "1:sum") == "split:2"
@@ -126,5 +126,5 @@ def test_a_placeholder_declares_its_shape_and_its_type(tmp_path: Path, first: bo
     assert tensorflow.takes_floats(path, "photo")
 
 
-def test_the_librarys_version_is_known() -> None:
+def test_the_version_of_the_library_is_read() -> None:
     assert tensorflow.read_versions() == {"tensorflow": tf.__version__}

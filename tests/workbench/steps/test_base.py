@@ -9,13 +9,13 @@ from tests.workbench import tiny
 from tests.workbench.conftest import Describe
 
 
-def test_fields_that_a_recipe_leaves_out_come_from_the_source(describe: Describe) -> None:
+def test_missing_fields_of_a_step_are_taken_from_the_source(describe: Describe) -> None:
     source = describe(tiny.BGR)
     step = make_step("preprocess", {}, source)
     assert step.fields == {"colour": "BGR", "mean": source.mean, "scale": source.scale, "pixels": "RGB"}
 
 
-def test_fields_that_a_recipe_gives_win(plain: Source) -> None:
+def test_fields_of_a_recipe_override_those_of_the_source(plain: Source) -> None:
     assert make_step("cut", {"output": "logits/semantic/BiasAdd"}, plain).fields["output"].startswith("logits")
 
 
@@ -28,7 +28,9 @@ def test_fields_that_a_recipe_gives_win(plain: Source) -> None:
         ("zzz", {}, "unknown step zzz; known: "),
     ],
 )
-def test_an_unknown_word_names_the_nearest(plain: Source, kind: str, fields: dict[str, str], says: str) -> None:
+def test_an_unknown_step_or_field_is_reported_with_the_nearest(
+    plain: Source, kind: str, fields: dict[str, str], says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         make_step(kind, fields, plain)
 
@@ -51,7 +53,7 @@ def test_an_unknown_word_names_the_nearest(plain: Source, kind: str, fields: dic
         ("quantize", {"frames": "all"}, "quantize: frames: expected a whole number above 0, found 'all'"),
     ],
 )
-def test_a_field_that_is_missing_or_of_another_type_is_named(
+def test_a_missing_or_mistyped_field_is_reported(
     plain: Source, kind: str, fields: dict[str, object], says: str
 ) -> None:
     with pytest.raises(InputError) as refused:
@@ -59,5 +61,5 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(
     assert str(refused.value).startswith(says)
 
 
-def test_whole_numbers_are_numbers(plain: Source) -> None:
+def test_integers_are_accepted_for_number_fields(plain: Source) -> None:
     assert make_step("soften", {"sharpness": 1}, plain).fields == {"sharpness": 1}

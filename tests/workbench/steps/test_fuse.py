@@ -39,7 +39,7 @@ def values(model: ov.Model, names: list[str], picture: np.ndarray) -> list[np.nd
     return [answers[number].copy() for number in range(len(names))]
 
 
-def test_the_first_blocks_are_dense_and_the_rest_stays(tmp_path: Path) -> None:
+def test_fusing_makes_the_first_blocks_dense_and_keeps_the_rest(tmp_path: Path) -> None:
     model = graph(tmp_path)
     pairs = fusing.fuse(model, (8, 24), (20,), 1)
     assert kinds(model) == ["Convolution"] * 6 + ["GroupConvolution"] + ["Convolution"] * 3
@@ -48,7 +48,7 @@ def test_the_first_blocks_are_dense_and_the_rest_stays(tmp_path: Path) -> None:
     assert saved.outputs[0].shape == (1, 17, 17, 1)
 
 
-def test_it_learns_what_the_blocks_gave(tmp_path: Path) -> None:
+def test_training_brings_fused_blocks_close_to_the_original_outputs(tmp_path: Path) -> None:
     model = graph(tmp_path)
     teacher = model.clone()
     pairs = fusing.fuse(model, (16, 32), (32,), 1)
@@ -69,7 +69,7 @@ def test_it_learns_what_the_blocks_gave(tmp_path: Path) -> None:
     assert note.startswith("300 steps of 4 views, 2 inner maps")
 
 
-def test_ends_of_blocks_are_found_again_in_a_fused_graph(tmp_path: Path) -> None:
+def test_ends_of_blocks_are_found_in_a_fused_graph(tmp_path: Path) -> None:
     model = graph(tmp_path)
     teacher = model.clone()
     fusing.fuse(model, (8, 24), (20,), 1)
@@ -79,7 +79,7 @@ def test_ends_of_blocks_are_found_again_in_a_fused_graph(tmp_path: Path) -> None
     assert [shapes[pair.teacher] for pair in pairs] == [[1, 12, 17, 17], [1, 12, 17, 17], [1, 16, 17, 17]]
 
 
-def test_a_graph_of_a_larger_stride_has_some_of_the_places(tmp_path: Path) -> None:
+def test_a_graph_of_larger_stride_is_paired_with_every_second_position(tmp_path: Path) -> None:
     teacher = openvino.read(blocks.write(tmp_path / "fine.xml", stride=1).path)
     coarse = openvino.read(blocks.write(tmp_path / "coarse.xml", stride=2).path)
     assert [pair.step for pair in fusing.pair_block_ends(coarse, teacher)] == [1, 2, 2, 2]
@@ -99,6 +99,6 @@ def test_a_graph_without_blocks_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("stem", ()), ("stem", (0,)), ("blocks", ("8",)), ("lessons", 0), ("rate", 0.0), ("share", 2)]
 )
-def test_wrong_fields_are_named(field: str, value: object) -> None:
+def test_invalid_fields_are_reported(field: str, value: object) -> None:
     with pytest.raises(InputError, match=f"fuse: {field}: expected"):
         Fuse(**{field: value})  # type: ignore[arg-type]

@@ -22,7 +22,9 @@ WANTED = [tiny.PLAIN, tiny.VOC, tiny.BGR]
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
-def test_the_person_is_where_tensorflows_logits_say(built: Build, describe: Describe, wanted: Tiny) -> None:
+def test_the_probability_of_the_person_follows_tensorflows_logits(
+    built: Build, describe: Describe, wanted: Tiny
+) -> None:
     source = describe(wanted)
     infer = openvino.make_runner(built(wanted).path, configure(precision="f32"))
     logits = tensorflow.make_runner(source.path, feed=source.picture, fetch="logits/semantic/BiasAdd:0")
@@ -52,19 +54,19 @@ def test_two_classes_fold_into_one_output_channel(built: Build) -> None:
     assert not {"ReduceMax", "Gather", "TopK"} & {node.get_type_name() for node in nodes}
 
 
-def test_the_answer_is_one_probability_a_place(built: Build) -> None:
+def test_the_output_is_one_probability_at_each_position(built: Build) -> None:
     (port,) = built(tiny.VOC).outputs
     assert (port.name, port.shape, port.dtype) == ("person", (1, 33, 33, 1), "f32")
 
 
-def test_a_class_that_is_not_there_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
+def test_an_unknown_class_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
     source = describe(tiny.PLAIN)
     model = conversion.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     with pytest.raises(InputError, match="class 15 isn't one of the graph's 2"):
         surgery.replace_head(model, 15)
 
 
-def test_a_graph_without_logits_keeps_its_answer(built: Build) -> None:
+def test_a_graph_without_logits_keeps_its_output(built: Build) -> None:
     graph = openvino.read(built(tiny.PLAIN).path)
     picture = tiny.scene(1, 65, 65)[0][None]
     expected = small_graphs.answer(graph, picture)
@@ -88,7 +90,7 @@ def end_oddly(kind: str) -> tuple[ov.Model, ov.Model]:
 
 
 @pytest.mark.parametrize("kind", ["logits", "softmax", "softmax, channels last", "numbers"])
-def test_the_person_is_read_from_an_answer_without_logits(kind: str) -> None:
+def test_the_person_is_read_from_outputs_other_than_logits(kind: str) -> None:
     odd, plain = end_oddly(kind)
     picture = small_graphs.noise(odd)
     scores = small_graphs.answer(plain, picture)[0]
@@ -98,14 +100,14 @@ def test_the_person_is_read_from_an_answer_without_logits(kind: str) -> None:
     assert 0 < (person > 0.5).mean() < 1
 
 
-def test_what_is_no_map_is_refused() -> None:
+def test_an_output_that_is_not_a_map_is_refused() -> None:
     chain = small_graphs.Chain(8, 8, last=True).conv(3, "stem")
     pooled = ops.reduce_mean(ops.multiply(chain.value, np.float32(2)), np.array([2, 3]))
     with pytest.raises(InputError, match="expected a map as the output"):
         surgery.replace_head(ov.Model([ops.result(pooled)], [chain.picture], "pooled"), 1)
 
 
-def test_soft_probabilities_change_no_side_and_rise_more_slowly(built: Build, tmp_path: Path) -> None:
+def test_softening_flattens_probabilities_without_crossing_one_half(built: Build, tmp_path: Path) -> None:
     model = openvino.read(built(tiny.VOC).path)
     surgery.soften_sigmoid(model, 0.25)
     paths = (built(tiny.VOC).path, openvino.save(model, tmp_path / "soft.xml").path)
@@ -120,7 +122,7 @@ def test_only_probabilities_can_be_softened() -> None:
         surgery.soften_sigmoid(small_graphs.Chain(9, 9).conv(1, "logits").model(), 0.5)
 
 
-def test_the_person_is_picked_from_the_answer_itself(describe: Describe, tmp_path: Path) -> None:
+def test_picking_selects_the_person_from_the_classes_of_the_output(describe: Describe, tmp_path: Path) -> None:
     source = describe(tiny.VOC)
     context = StepContext(source, load(SAMPLES), tmp_path / "unfinished")
     converted = make_step("convert", {}, source).apply(source.path, tmp_path / "whole.xml", context)[0]
@@ -131,12 +133,12 @@ def test_the_person_is_picked_from_the_answer_itself(describe: Describe, tmp_pat
 
 
 @pytest.mark.parametrize("sharpness", [0, -1, 2.0, True])
-def test_a_sharpness_that_cannot_be_is_refused(describe: Describe, sharpness: float) -> None:
+def test_an_invalid_sharpness_is_refused(describe: Describe, sharpness: float) -> None:
     with pytest.raises(InputError, match="soften: sharpness: expected a number above 0 and up to 1, found"):
         make_step("soften", {"sharpness": sharpness}, describe(tiny.PLAIN))
 
 
-def test_rounding_behind_the_logits_hides_no_logits() -> None:
+def test_logits_are_found_before_simulated_quantization() -> None:
     """8-bit graphs round the logits before each resize."""
     chain = small_graphs.Chain(9, 9, last=True).conv(4, "logits")
     ends = [np.full((1, 1, 1, 1), end, np.float32) for end in (-9, 9, -9, 9)]

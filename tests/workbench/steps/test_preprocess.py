@@ -21,7 +21,7 @@ F32 = configure(precision="f32")
 
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
-def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
+def test_pixels_give_the_outputs_of_normalised_floats(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
     source = describe(wanted)
     cut = conversion.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     floats = openvino.save(surgery.replace_head(cut, 1), tmp_path / "floats.xml").path
@@ -59,7 +59,7 @@ def test_a_graph_that_takes_no_picture_is_refused(describe: Describe) -> None:
         ({"scale": (1.0, 0.0, 1.0)}, "scale: expected no zero"),
     ],
 )
-def test_an_impossible_choice_is_refused(fields: dict, says: str) -> None:
+def test_an_invalid_option_is_refused(fields: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
         Preprocess(**{"colour": "RGB", "mean": (0.0,) * 3, "scale": (1.0,) * 3, **fields})
 
@@ -76,7 +76,7 @@ def applied(built: Build, describe: Describe, tmp_path: Path, pixels: str, *, ev
     return given, made.path
 
 
-def test_bgr_pictures_give_what_rgb_gave(built: Build, describe: Describe, tmp_path: Path) -> None:
+def test_bgr_pictures_give_the_outputs_of_rgb_pictures(built: Build, describe: Describe, tmp_path: Path) -> None:
     rgb, bgr = applied(built, describe, tmp_path, "BGR", even=False)
     assert [preprocessing.read_pixel_format(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
     picture = tiny.scene(3, 65, 65)[0][None]
@@ -84,7 +84,7 @@ def test_bgr_pictures_give_what_rgb_gave(built: Build, describe: Describe, tmp_p
     assert np.abs(difference).max() < 1e-6
 
 
-def test_nv12_frames_give_what_rgb_gave(built: Build, describe: Describe, tmp_path: Path) -> None:
+def test_nv12_frames_give_the_masks_of_rgb_pictures(built: Build, describe: Describe, tmp_path: Path) -> None:
     rgb, nv12 = applied(built, describe, tmp_path, "NV12", even=True)
     assert openvino.describe(nv12).inputs[0].shape == (1, 96, 96, 1)
     assert preprocessing.read_pixel_format(openvino.read(nv12)) == "NV12"
@@ -103,13 +103,13 @@ def test_nv12_of_odd_size_is_refused(built: Build, describe: Describe, tmp_path:
         applied(built, describe, tmp_path, "NV12", even=False)
 
 
-def test_a_graph_turns_to_other_pictures_once(built: Build) -> None:
+def test_the_pixel_format_can_be_changed_only_once(built: Build) -> None:
     model = preprocessing.set_pixel_format(openvino.read(built(tiny.PLAIN).path), "BGR")
     with pytest.raises(InputError, match="expected a graph that takes uint8 RGB"):
         preprocessing.set_pixel_format(model, "BGR")
 
 
-def test_channels_first_graphs_take_pictures_too(tmp_path: Path) -> None:
+def test_a_graph_with_channels_first_takes_pictures_after_preprocessing(tmp_path: Path) -> None:
     floats = ops.parameter([1, 3, 8, 12], np.float32)
     model = ov.Model([ops.result(ops.reduce_mean(floats, np.array([2, 3])))], [floats], "means")
     preprocessing.embed_normalisation(model, colour="BGR", mean=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0))
@@ -120,7 +120,7 @@ def test_channels_first_graphs_take_pictures_too(tmp_path: Path) -> None:
     assert openvino.make_runner(artifact.path, F32)(pixels)[0] == pytest.approx(expected)
 
 
-def test_the_grid_stays_noted(built: Build) -> None:
+def test_changing_the_pixel_format_keeps_the_stored_grid(built: Build) -> None:
     model = openvino.read(built(tiny.PLAIN).path)
     grid = surgery.read_grid(model)
     assert grid is not None

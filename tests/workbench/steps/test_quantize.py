@@ -49,7 +49,7 @@ ROOT = Path(__file__).parents[3]
         ({"max_drop": True}, "max_drop: expected a number"),
     ],
 )
-def test_an_impossible_choice_is_refused(fields: dict[str, Any], says: str) -> None:
+def test_an_invalid_option_is_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Quantize(**fields)
 
@@ -76,14 +76,14 @@ def quantized(folder: Path, **fields: Any) -> tuple[Path, list[str]]:
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_every_choice_changes_the_graph(tmp_path: Path, fields: dict[str, Any]) -> None:
+def test_options_of_quantization_change_the_outputs(tmp_path: Path, fields: dict[str, Any]) -> None:
     usual, _ = quantized(tmp_path / "usual")
     other, _ = quantized(tmp_path / "other", **fields)
     picture = noise()[0]
     assert not np.array_equal(openvino.make_runner(usual, F32)(picture), openvino.make_runner(other, F32)(picture))
 
 
-def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
+def test_the_mixed_preset_gives_a_lopsided_range_no_empty_half(built: Build) -> None:
     """A graph that subtracts 90 has more values above zero than below."""
     ends = {}
     for preset in ("performance", "mixed"):
@@ -98,14 +98,14 @@ def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
     assert ends["mixed"] < 0
 
 
-def test_accurate_bias_correction_and_channel_alignment_are_taken(tmp_path: Path) -> None:
+def test_accurate_bias_correction_and_channel_alignment_can_be_combined(tmp_path: Path) -> None:
     path, _ = quantized(tmp_path, bias_correction="accurate", channel_alignment=True)
     whole = openvino.make_runner(tmp_path / "whole.xml", F32)(noise()[0])
     assert np.abs(openvino.make_runner(path, F32)(noise()[0]) - whole).mean() < 0.05
 
 
 @pytest.mark.parametrize("scope", ["ignored_names", "ignored_patterns", "ignored_types"])
-def test_what_is_ignored_stays_in_floating_point(tmp_path: Path, scope: str) -> None:
+def test_ignored_nodes_stay_in_floating_point(tmp_path: Path, scope: str) -> None:
     model = openvino.read(inner.write(tmp_path / "graph.xml").path)
     depthwise = next(node for node in model.get_ordered_ops() if node.get_type_name() == "GroupConvolution")
     word = "GroupConvolution" if scope == "ignored_types" else depthwise.get_friendly_name()
@@ -126,12 +126,12 @@ def test_what_is_ignored_stays_in_floating_point(tmp_path: Path, scope: str) -> 
         ({"ignored_patterns": ("nothing.*",)}, "'nothing.*' matches no node, such as"),
     ],
 )
-def test_an_ignored_word_that_is_not_there_names_the_nearest(tmp_path: Path, fields: dict, says: str) -> None:
+def test_an_unknown_ignored_word_is_reported_with_the_nearest(tmp_path: Path, fields: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
         quantized(tmp_path, **fields)
 
 
-def test_bytes_go_straight_into_the_first_convolution(built: Build) -> None:
+def test_bytes_are_fed_to_the_first_convolution_without_a_quantizer(built: Build) -> None:
     for wanted in (tiny.PLAIN, tiny.BGR):
         model = openvino.read(built(wanted, "int8").path)
         node = model.get_parameters()[0]
@@ -147,7 +147,7 @@ def test_bytes_go_straight_into_the_first_convolution(built: Build) -> None:
 
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
-def test_masks_stay_when_bytes_are_fed(built: Build, wanted: tiny.Tiny) -> None:
+def test_feeding_bytes_hardly_changes_the_masks(built: Build, wanted: tiny.Tiny) -> None:
     exact = openvino.make_runner(built(wanted).path, F32)
     bytes_fed = openvino.make_runner(built(wanted, "int8").path, F32)
     for seed in range(6):
@@ -155,7 +155,9 @@ def test_masks_stay_when_bytes_are_fed(built: Build, wanted: tiny.Tiny) -> None:
         assert ((exact(picture) > 0.5) == (bytes_fed(picture) > 0.5)).mean() > 0.99
 
 
-def test_a_graph_that_takes_other_pictures_is_refused(built: Build, plain: Source, labelled, tmp_path: Path) -> None:
+def test_a_graph_that_takes_other_pixels_than_rgb_is_refused(
+    built: Build, plain: Source, labelled, tmp_path: Path
+) -> None:
     model = preprocessing.set_pixel_format(openvino.read(built(tiny.PLAIN).path), "BGR")
     path = openvino.save(model, tmp_path / "bgr.xml").path
     with pytest.raises(InputError, match="expected uint8 RGB input"):
@@ -175,7 +177,7 @@ print(step.apply(place / "float.xml", place / "graph.xml", context)[1])
 """
 
 
-def controlled(place: Path, max_drop: str) -> subprocess.Popen[str]:
+def start_control(place: Path, max_drop: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", CONTROLLED, str(place), max_drop]
     environment = {**os.environ, "WORKBENCH_CACHE": str(place / "cache")}
     return subprocess.Popen(
@@ -195,24 +197,24 @@ def journal(place: Path) -> list[str]:
     return [line for path in place.glob("cache/rankings/*.jsonl") for line in path.read_text().splitlines()]
 
 
-def test_accuracy_control_gives_back_layers_until_the_drop_is_kept(place: Path) -> None:
-    said, progress = controlled(place, "0.0001").communicate()
-    note = said.splitlines()[-1]
+def test_accuracy_control_reverts_layers_until_the_drop_is_within_its_limit(place: Path) -> None:
+    output, progress = start_control(place, "0.0001").communicate()
+    note = output.splitlines()[-1]
     assert "groups of layers back in f32" in note
     assert not note.startswith("performance, 2 frames, 0 groups")
     assert progress.count("quantize: ") >= 2
 
 
-def test_a_killed_run_finds_nothing_out_twice(place: Path) -> None:
-    first = controlled(place, "0.0001")
+def test_a_run_after_a_kill_repeats_no_measurement(place: Path) -> None:
+    first = start_control(place, "0.0001")
     deadline = time.monotonic() + 300  # on a busy machine
     while len(journal(place)) < 4 and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     first.send_signal(signal.SIGKILL)
-    _, said = first.communicate()
+    _, errors = first.communicate()
     before = journal(place)
-    assert len(before) >= 4, said
-    second = controlled(place, "0.0001")
+    assert len(before) >= 4, errors
+    second = start_control(place, "0.0001")
     second.communicate()
     assert second.returncode == 0
     after = journal(place)
@@ -221,7 +223,7 @@ def test_a_killed_run_finds_nothing_out_twice(place: Path) -> None:
     assert after[: len(before)] == before
 
 
-def test_accuracy_is_checked_on_frames_of_all_kinds_that_were_not_calibrated_on() -> None:
+def test_accuracy_is_checked_on_frames_of_all_kinds_outside_calibration() -> None:
     files = [FrameFile(f"{kind}{n:02}", Path("x"), "", False, kind, f"{kind}{n}") for kind in "ab" for n in range(50)]
     data = Dataset(tuple(files))
     checked = choose_validation_frames(data, 40, 30)
@@ -234,6 +236,6 @@ def test_accuracy_is_checked_on_frames_of_all_kinds_that_were_not_calibrated_on(
     assert choose_validation_frames(data.pick(20), 40, 30) == data.pick(20)
 
 
-def test_looking_at_every_layer_by_itself_takes_longer() -> None:
+def test_accurate_bias_correction_has_a_longer_estimated_time() -> None:
     fast, accurate = (Quantize(bias_correction=kind).estimate_s(32, 0.1) for kind in ("fast", "accurate"))
     assert accurate > 5 * fast

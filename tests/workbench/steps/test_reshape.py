@@ -32,7 +32,7 @@ def answer(model: ov.Model, path: Path, values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("wanted", [LARGE, EVEN], ids=lambda wanted: wanted.name)
 @pytest.mark.parametrize("head", [False, True], ids=["cut", "head"])
-def test_a_reshaped_graph_is_the_one_exported_at_that_size(
+def test_a_reshaped_graph_equals_one_exported_at_that_size(
     describe: Describe, tmp_path: Path, wanted: Tiny, head: bool
 ) -> None:
     made, meant = cut(describe(tiny.PLAIN)), cut(describe(wanted))
@@ -46,7 +46,7 @@ def test_a_reshaped_graph_is_the_one_exported_at_that_size(
     assert surgery.read_grid(made) == surgery.read_grid(meant)
 
 
-def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) -> None:
+def test_reshaping_there_and_back_keeps_the_outputs(describe: Describe, tmp_path: Path) -> None:
     made, meant = (surgery.replace_head(cut(describe(tiny.PLAIN)), 1) for _ in range(2))
     reshaping.reshape(made, (49, 81))
     assert reshaping.reshape(made, (65, 65)) == (49, 81)
@@ -61,7 +61,7 @@ def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) ->
     [(tiny.PLAIN, Grid.align_corners), (tiny.HALVES, Grid.half_pixel), (tiny.LEGACY, Grid.asymmetric)],
     ids=["aligned", "halves", "cornered"],
 )
-def test_the_noted_grid_moves_with_the_sizes(built: Build, describe: Describe, tmp_path: Path, wanted: Tiny, place):
+def test_the_stored_grid_moves_with_the_sizes(built: Build, describe: Describe, tmp_path: Path, wanted: Tiny, place):
     context = StepContext(describe(wanted), None)
     artifact, note = Reshape(49, 80).apply(built(wanted).path, tmp_path / "graph.xml", context)
     assert note == "65×65 became 80×49"
@@ -81,7 +81,7 @@ def test_stride_and_shape_can_be_changed_in_any_order(describe: Describe, tmp_pa
     assert np.abs(answers[0] - answers[1]).max() < 1e-6
 
 
-def test_a_quantized_graph_follows_too(built: Build, tmp_path: Path) -> None:
+def test_a_quantized_graph_can_be_reshaped(built: Build, tmp_path: Path) -> None:
     model = openvino.read(built(tiny.PLAIN, "int8").path)
     reshaping.reshape(model, (33, 97))
     pixels = tiny.scene(1, 33, 97)[0][None]
@@ -125,12 +125,12 @@ def test_a_global_pooling_stays_global(tmp_path: Path) -> None:
     [([1, 1024], "^Reshape Reshape_.* was made for one input size"), ([1, -1], "^MatMul dense was made for one input")],
     ids=["constant", "dense"],
 )
-def test_a_dense_layer_on_places_is_refused_by_name(flat: list[int], says: str) -> None:
+def test_a_dense_layer_on_positions_is_refused_by_name(flat: list[int], says: str) -> None:
     with pytest.raises(InputError, match=says):
         reshaping.reshape(classifier(flat=flat), (48, 48))
 
 
-def test_a_resize_to_the_size_of_nothing_is_refused(describe: Describe) -> None:
+def test_a_resize_to_a_size_that_no_map_has_is_refused(describe: Describe) -> None:
     model = cut(describe(tiny.PLAIN))
     last = [node for node in model.get_ordered_ops() if node.get_type_name() == "Interpolate"][-1]
     last.input(1).replace_source_output(ops.constant(np.array([40, 40])).output(0))
@@ -140,7 +140,7 @@ def test_a_resize_to_the_size_of_nothing_is_refused(describe: Describe) -> None:
 
 
 @pytest.mark.parametrize("side", [15, 4097, 33.0, True, "33"], ids=str)
-def test_an_impossible_side_is_refused(side: object) -> None:
+def test_an_invalid_side_is_refused(side: object) -> None:
     with pytest.raises(InputError, match="reshape: width: expected a whole number from 16 to 4096, found"):
         Reshape(height=33, width=side)
 
@@ -156,17 +156,17 @@ def test_an_impossible_side_is_refused(side: object) -> None:
         ((65, 65), 0.8, (65, 65)),
     ],
 )
-def test_a_part_of_a_size_lies_on_the_same_grid(size: tuple[int, int], share: float, part: tuple[int, int]) -> None:
+def test_a_scaled_size_lies_on_the_same_grid(size: tuple[int, int], share: float, part: tuple[int, int]) -> None:
     assert reshaping.scale_size(size, share) == part
 
 
-def test_what_would_not_shrink_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
+def test_a_size_that_would_not_shrink_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
     context = StepContext(describe(tiny.PLAIN), None)
     with pytest.raises(InputError, match=r"shrink: 65×65 is too small for a share of 0\.8"):
         Shrink(0.8).apply(built(tiny.PLAIN).path, tmp_path / "graph.xml", context)
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, 1.2])
-def test_a_share_is_between_nothing_and_all(share: float) -> None:
+def test_a_share_of_shrinking_outside_0_to_1_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="shrink: share: expected a number between 0 and 1, found"):
         Shrink(share)

@@ -19,7 +19,7 @@ def logits(source: Source) -> openvino.ov.Model:
     return conversion.cut(source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape)
 
 
-def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tmp_path: Path) -> None:
+def test_doubling_the_stride_gives_the_graph_as_trained(describe: Describe, tmp_path: Path) -> None:
     """The tiny graph of stride 2 has the same weights as the one of stride 4."""
     fine, coarse = logits(describe(tiny.PLAIN)), logits(describe(tiny.COARSE))
     assert surgery.double_stride(fine) == ((33, 33), (17, 17))
@@ -33,6 +33,6 @@ def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tm
     assert np.abs(difference).max() < 1e-4
 
 
-def test_a_graph_that_traded_nothing_is_refused(describe: Describe) -> None:
+def test_a_graph_without_dilation_is_refused(describe: Describe) -> None:
     with pytest.raises(InputError, match="no stride was removed"):
         surgery.double_stride(logits(describe(tiny.COARSE)))

@@ -16,7 +16,7 @@ from tests.workbench import tiny
 from tests.workbench.conftest import Build, Describe
 
 
-def test_a_student_answers_as_its_own_graph_does_whatever_the_source_is(
+def test_a_student_gives_the_outputs_of_its_own_graph_for_any_source(
     describe: Describe, built: Build, labelled: Dataset, tmp_path: Path
 ) -> None:
     student = describe(tiny.PLAIN)
@@ -34,7 +34,7 @@ def test_a_student_answers_as_its_own_graph_does_whatever_the_source_is(
 
 
 @pytest.mark.parametrize("digest", ["", "of another"])
-def test_a_student_that_isnt_the_sources_is_refused(
+def test_a_student_that_does_not_belong_to_the_source_is_refused(
     plain: Source, labelled: Dataset, tmp_path: Path, digest: str
 ) -> None:
     step = make_step("student", {"digest": digest}, plain)
