@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -46,19 +47,11 @@ def load_or_time(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, f
         return time_layers(model, pictures)
     facts = json.dumps([digest, hardware.describe_host().cpu, ov.__version__, nncf.read_versions()])
     path = folder / f"layer-timings-{hashlib.sha256(facts.encode()).hexdigest()}.json"
-    times = _read(path)
-    if times is None:
-        times = time_layers(model, pictures)
-        _write(path, times)
-    return times
-
-
-def _read(path: Path) -> dict[str, float] | None:
-    """Return stored timings; None if there are none, or if the file is damaged."""
-    try:
-        times: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    with suppress(OSError, ValueError):  # there are none yet, or the file is damaged
+        stored: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        return stored
+    times = time_layers(model, pictures)
+    _write(path, times)
     return times
 
 
