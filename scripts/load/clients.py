@@ -51,8 +51,8 @@ CLIENTS = (
         [f"{CALLERS}::test_kserves_clients_are_served"],
         [_KSERVE, "-c", "import importlib.metadata as m; print(m.version('kserve'))"],
     ),
-    Client("tensorflow-serving-api", [f"{TFS}::test_tensorflow_servings_own_client_is_served"]),
-    Client("ovmsclient", [f"{TFS}::test_ovms_client_over_{kind}_is_served" for kind in ("grpc", "rest")]),
+    Client("tensorflow-serving-api", [f"{TFS}::test_tensorflow_servings_client_works_unmodified"]),
+    Client("ovmsclient", [f"{TFS}::test_ovmsclient_works_over_{kind}" for kind in ("grpc", "rest")]),
     Client("requests", [f"{CALLERS}::test_requests_posts_a_body_a_file_and_a_form"]),
     Client("node", [f"{CALLERS}::test_nodes_fetch_posts_every_kind_of_body"], ["node", "--version"]),
     Client(

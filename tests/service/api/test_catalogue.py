@@ -33,7 +33,7 @@ def requests(tmp_path: Path) -> Iterator[Requests]:
     matting.close()
 
 
-def test_every_version_is_indexed_and_those_that_are_ready_apart(requests: Requests) -> None:
+def test_the_index_lists_all_versions_or_only_ready_ones(requests: Requests) -> None:
     catalogue = Catalogue(requests)
     rows = catalogue.list_index()
     assert [(row["version"], row["state"]) for row in rows] == [
@@ -46,32 +46,32 @@ def test_every_version_is_indexed_and_those_that_are_ready_apart(requests: Reque
     assert [row["version"] for row in catalogue.list_index(ready=True)] == ["2"]
 
 
-def test_what_failed_is_not_servable(requests: Requests) -> None:
+def test_a_version_that_failed_to_load_is_not_servable(requests: Requests) -> None:
     assert Catalogue(requests).list_servable("toy") == ["2", "1"]
 
 
-async def test_nothing_of_an_unloaded_model_is_servable(requests: Requests) -> None:
+async def test_an_unloaded_model_has_no_servable_versions(requests: Requests) -> None:
     await requests.repository.change_policy("toy", lambda policy: Policy(enabled=False))
     assert Catalogue(requests).list_servable("toy") == []
 
 
-def test_an_unknown_model_is_named_with_the_nearest(requests: Requests) -> None:
+def test_an_unknown_model_is_refused_with_the_nearest_name(requests: Requests) -> None:
     with pytest.raises(UnknownModelError, match="did you mean 'toy'"):
         Catalogue(requests).find_model("toi")
 
 
-async def test_statistics_are_those_of_ready_versions(requests: Requests) -> None:
+async def test_statistics_cover_ready_versions_only(requests: Requests) -> None:
     requests.statistics.get_executions(("toy", 2)).count(3, 0.1)
     for selector in (VersionSelector(), TOY, VersionSelector("toy", 2)):
         (entry,) = (await Catalogue(requests).describe_statistics(selector))["model_stats"]
         assert (entry["version"], entry["inference_count"]) == ("2", 3)
 
 
-async def test_statistics_of_a_version_that_was_not_open_open_it(requests: Requests) -> None:
+async def test_requesting_statistics_of_an_unopened_version_opens_it(requests: Requests) -> None:
     (entry,) = (await Catalogue(requests).describe_statistics(VersionSelector("toy", 1)))["model_stats"]
     assert (entry["version"], entry["inference_count"]) == ("1", 0)
 
 
-async def test_statistics_of_what_is_not_there_are_refused(requests: Requests) -> None:
+async def test_statistics_of_an_unknown_version_are_refused(requests: Requests) -> None:
     with pytest.raises(UnknownVersionError):
         await Catalogue(requests).describe_statistics(VersionSelector("toy", 9))

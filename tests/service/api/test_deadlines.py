@@ -44,7 +44,7 @@ async def slow(models: Path) -> AsyncIterator[TestClient]:
         ("/v1/models/toy/versions/1/metadata", None, {}, 503),
     ],
 )
-async def test_an_opening_that_takes_long_is_not_waited_for(
+async def test_a_request_times_out_while_its_version_is_still_opening(
     slow: TestClient, path: str, body: bytes | None, headers: dict[str, str], status: int
 ) -> None:
     began = time.monotonic()
@@ -53,7 +53,7 @@ async def test_an_opening_that_takes_long_is_not_waited_for(
     assert time.monotonic() - began < 3
 
 
-async def test_the_callers_own_patience_counts_too(slow: TestClient) -> None:
+async def test_a_deadline_in_the_request_header_covers_opening_a_version(slow: TestClient) -> None:
     headers = {"Inference-Header-Content-Length": "0", "X-Deadline-Ms": "20"}
     answer = await slow.post("/v2/models/toy/versions/1/infer", data=RAW, headers=headers)
     assert "0.02 s" in (await answer.json())["error"]

@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2
 from danmatte.api.grpc import messages
 from danmatte.api.grpc.messages import inference, message
 from danmatte.app import ADMISSION, LIVE
+from tests.service import pictures
 from tests.service.conftest import Start
 from tests.service.toy import Toy
 
@@ -95,7 +96,7 @@ def infer(*, raw: bytes | None = PICTURE, outputs: tuple[str, ...] = (), **chang
     )
 
 
-async def test_tensors_come_back_raw(connect: Connect, free_loop: None) -> None:
+async def test_output_tensors_are_returned_as_raw_bytes(connect: Connect, free_loop: None) -> None:
     answer = await (await connect(real=True)).call("ModelInfer", infer())
     assert (answer.model_name, answer.model_version, answer.id) == ("toy", "2", "a7")
     (output,) = answer.outputs
@@ -103,13 +104,13 @@ async def test_tensors_come_back_raw(connect: Connect, free_loop: None) -> None:
     assert np.frombuffer(answer.raw_output_contents[0], "<f4") == pytest.approx(1)
 
 
-async def test_numbers_may_be_in_the_message(connect: Connect) -> None:
+async def test_input_values_may_be_typed_contents_instead_of_raw_bytes(connect: Connect) -> None:
     answer = await (await connect()).call("ModelInfer", infer(raw=None, contents={"uint_contents": PICTURE}))
     assert np.frombuffer(answer.raw_output_contents[0], "<f4") == pytest.approx(1)
 
 
 @pytest.mark.parametrize("raw", [True, False])
-async def test_a_picture_gets_its_mask(connect: Connect, jpeg: bytes, raw: bool) -> None:
+async def test_an_encoded_picture_gets_an_encoded_mask(connect: Connect, jpeg: bytes, raw: bool) -> None:
     sent = (
         {"raw": len(jpeg).to_bytes(4, "little") + jpeg}
         if raw
@@ -120,16 +121,16 @@ async def test_a_picture_gets_its_mask(connect: Connect, jpeg: bytes, raw: bool)
     assert answer.raw_output_contents[0][4:].startswith(b"\x89PNG")
 
 
-async def test_messages_may_be_larger_than_the_library_lets_them(connect: Connect) -> None:
-    side = await connect(delay_s=0.0)
-    batch = [32, *SHAPE[1:]]
-    count = 8 * 2**20 // len(PICTURE)
-    batch[0] = min(count, 32)
-    answer = await side.call("ModelInfer", infer(raw=PICTURE * batch[0], shape=batch))
-    assert answer.outputs[0].shape[0] == batch[0]
+async def test_messages_may_exceed_the_grpc_librarys_default_limit(connect: Connect) -> None:
+    side = await connect()
+    picture = pictures.encoded(".png", pictures.noise(1440, 2560))
+    assert len(picture) > 4 * 2**20  # gRPC's default
+    raw = len(picture).to_bytes(4, "little") + picture
+    answer = await side.call("ModelInfer", infer(raw=raw, datatype="BYTES", shape=[1]))
+    assert list(answer.outputs[0].shape) == [1, TOY.rows, TOY.columns, 1]
 
 
-async def test_the_limit_is_the_one_that_is_set(connect: Connect) -> None:
+async def test_a_message_over_max_body_bytes_is_refused(connect: Connect) -> None:
     side = await connect(max_body_bytes=2 * len(PICTURE))
     await side.call("ModelInfer", infer())
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -137,7 +138,7 @@ async def test_the_limit_is_the_one_that_is_set(connect: Connect) -> None:
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_the_server_and_its_models_are_described(connect: Connect) -> None:
+async def test_metadata_calls_describe_the_server_and_its_models(connect: Connect) -> None:
     side = await connect()
     assert (await side.call("ServerLive")).live
     assert (await side.call("ServerReady")).ready
@@ -156,7 +157,7 @@ async def test_the_server_and_its_models_are_described(connect: Connect) -> None
     assert [entry.version for entry in ready.models] == ["2"]
 
 
-async def test_answers_are_counted(connect: Connect) -> None:
+async def test_inferences_are_counted_in_model_statistics(connect: Connect) -> None:
     side = await connect()
     await side.call("ModelInfer", infer())
     (counted,) = (await side.call("ModelStatistics")).model_stats
@@ -205,7 +206,7 @@ async def test_a_bad_request_is_refused_and_the_next_one_served(connect: Connect
     await side.call("ModelInfer", infer())
 
 
-async def test_classes_are_refused_as_over_http(connect: Connect) -> None:
+async def test_requesting_classification_of_an_output_is_refused(connect: Connect) -> None:
     side, request = await connect(), infer(outputs=("person",))
     request.outputs[0].parameters["classification"].int64_param = 0  # 0 means that none are requested
     assert (await side.call("ModelInfer", request)).outputs
@@ -215,7 +216,7 @@ async def test_classes_are_refused_as_over_http(connect: Connect) -> None:
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_overload_is_refused(connect: Connect) -> None:
+async def test_calls_over_the_queue_limit_are_refused(connect: Connect) -> None:
     side = await connect(delay_s=0.3, queue=1)
     calls = [asyncio.ensure_future(side.call("ModelInfer", infer())) for _ in range(3)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -223,7 +224,7 @@ async def test_overload_is_refused(connect: Connect) -> None:
     assert codes == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
 
 
-async def test_a_late_answer_is_an_error(connect: Connect) -> None:
+async def test_a_call_over_its_timeout_parameter_fails_with_deadline_exceeded(connect: Connect) -> None:
     side = await connect(delay_s=60)
     request = infer()
     request.parameters["timeout"].int64_param = 50_000
@@ -233,7 +234,7 @@ async def test_a_late_answer_is_an_error(connect: Connect) -> None:
     assert "0.05 s" in late.value.details()
 
 
-async def test_the_calls_own_deadline_counts(connect: Connect) -> None:
+async def test_the_deadline_of_a_grpc_call_ends_the_request(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     with pytest.raises(grpc.aio.AioRpcError) as late:
         await side.call("ModelInfer", infer(), timeout=0.2)
@@ -241,7 +242,7 @@ async def test_the_calls_own_deadline_counts(connect: Connect) -> None:
     await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
 
-async def test_a_leaving_caller_frees_its_place(connect: Connect) -> None:
+async def test_a_cancelled_call_frees_its_place(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     leaving = asyncio.create_task(side.call("ModelInfer", infer()))
     await until(lambda: side.client.app[ADMISSION].occupied == 1)
@@ -249,7 +250,7 @@ async def test_a_leaving_caller_frees_its_place(connect: Connect) -> None:
     await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
 
-async def test_a_stream_is_answered_in_order_whatever_fails(connect: Connect) -> None:
+async def test_stream_responses_keep_request_order_although_one_fails(connect: Connect) -> None:
     side = await connect()
     requests = [infer(), infer(name="fram"), infer()]
     for number, request in enumerate(requests):
@@ -259,7 +260,7 @@ async def test_a_stream_is_answered_in_order_whatever_fails(connect: Connect) ->
     assert ["did you mean" in answer.error_message for answer in answers] == [False, True, False]
 
 
-async def test_a_left_stream_frees_its_places(connect: Connect) -> None:
+async def test_a_cancelled_stream_frees_its_places(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     stream = side.stream([infer()] * 20)
     await until(lambda: side.client.app[ADMISSION].occupied == 9)  # the stream itself takes a place, too
@@ -267,7 +268,7 @@ async def test_a_left_stream_frees_its_places(connect: Connect) -> None:
     await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
 
-async def test_health_is_asked_as_everywhere(connect: Connect) -> None:
+async def test_the_health_service_reports_serving_draining_and_unknown_services(connect: Connect) -> None:
     side = await connect()
     assert await side.health() == 1
     assert await side.health("inference.GRPCInferenceService") == 1
@@ -278,7 +279,7 @@ async def test_health_is_asked_as_everywhere(connect: Connect) -> None:
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_stopping_server_answers_what_it_took(connect: Connect) -> None:
+async def test_a_draining_server_finishes_accepted_calls_and_refuses_new_ones(connect: Connect) -> None:
     side = await connect(delay_s=0.5)
     old = asyncio.create_task(side.call("ModelInfer", infer()))
     await until(lambda: side.client.app[ADMISSION].occupied == 1)
@@ -291,7 +292,7 @@ async def test_a_stopping_server_answers_what_it_took(connect: Connect) -> None:
     assert await draining
 
 
-async def test_a_watcher_is_told_and_holds_nothing_up(connect: Connect) -> None:
+async def test_a_health_watcher_is_notified_of_shutdown_and_does_not_delay_it(connect: Connect) -> None:
     side = await connect()
     watch = side.channel.unary_stream(
         "/grpc.health.v1.Health/Watch",
@@ -313,7 +314,7 @@ async def test_a_watcher_is_told_and_holds_nothing_up(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("proto", sorted(FOLDER.glob("*.proto")), ids=lambda path: path.stem)
-def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path, proto: Path) -> None:
+def test_the_stored_descriptors_match_the_proto_files(tmp_path: Path, proto: Path) -> None:
     pytest.importorskip("grpc_tools")
     made = tmp_path / "made.binpb"
     # In a separate process, because this compiler's native code conflicts with that of other libraries.
@@ -326,10 +327,10 @@ def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path, proto: P
         f"--descriptor_set_out={made}",
     ]
     subprocess.run([*compiler, proto.name], check=True)
-    assert parsed(made.read_bytes()) == parsed(proto.with_suffix(".binpb").read_bytes())
+    assert parse_descriptors(made.read_bytes()) == parse_descriptors(proto.with_suffix(".binpb").read_bytes())
 
 
-def parsed(data: bytes) -> descriptor_pb2.FileDescriptorSet:
+def parse_descriptors(data: bytes) -> descriptor_pb2.FileDescriptorSet:
     return descriptor_pb2.FileDescriptorSet.FromString(data)
 
 

@@ -61,13 +61,13 @@ async def test_the_index_names_every_version(ports: tuple[int, int], toy: Path) 
     assert index.models[0].state == "READY"
 
 
-async def test_a_load_looks_at_the_folder_again(ports: tuple[int, int], toy: Path) -> None:
+async def test_a_load_request_finds_versions_added_to_the_folder(ports: tuple[int, int], toy: Path) -> None:
     copy_version(toy, 3)
     _, metadata = await asyncio.to_thread(ask, ports[1], ("load_model", "toy"), ("get_model_metadata", "toy"))
     assert sorted(metadata.versions) == ["1", "2", "3"]
 
 
-async def test_the_other_port_refuses_changes(ports: tuple[int, int]) -> None:
+async def test_the_public_port_refuses_load_and_unload(ports: tuple[int, int]) -> None:
     for name in ("load_model", "unload_model"):
         with pytest.raises(InferenceServerException, match="admin_grpc_port") as refused:
             await asyncio.to_thread(ask, ports[0], (name, "toy"))
@@ -75,12 +75,12 @@ async def test_the_other_port_refuses_changes(ports: tuple[int, int]) -> None:
     assert await asyncio.to_thread(ask, ports[0], ("is_model_ready", "toy")) == [True]
 
 
-async def test_only_the_administrators_port_speaks_of_a_repository(ports: tuple[int, int]) -> None:
+async def test_only_the_admin_port_advertises_the_repository_extension(ports: tuple[int, int]) -> None:
     described = [await asyncio.to_thread(ask, port, ("get_server_metadata", "")) for port in ports]
     assert ["model_repository" in each.extensions for (each,) in described] == [False, True]
 
 
-async def test_an_unknown_model_and_a_configuration_are_refused(ports: tuple[int, int]) -> None:
+async def test_loading_an_unknown_model_or_with_a_configuration_is_refused(ports: tuple[int, int]) -> None:
     with pytest.raises(InferenceServerException, match="did you mean 'toy'"):
         await asyncio.to_thread(ask, ports[1], ("load_model", "toi"))
 
@@ -92,7 +92,7 @@ async def test_an_unknown_model_and_a_configuration_are_refused(ports: tuple[int
         await asyncio.to_thread(load)
 
 
-async def test_administrators_need_a_key_and_tokens_for_grpc_are_not_enough(
+async def test_admin_calls_need_a_key_and_refuse_grpc_tokens(
     start: Start, toy: Path, tmp_path: Path, find_port: FindPort
 ) -> None:
     file = tmp_path / "keys.toml"

@@ -78,7 +78,7 @@ async def refused(side: Side, path: str, **options) -> grpc.aio.AioRpcError:
     return error.value
 
 
-async def test_keys_are_asked_for(connect: Connect, keys: str) -> None:
+async def test_calls_without_a_valid_key_are_unauthenticated(connect: Connect, keys: str) -> None:
     side = await connect(keys=keys)
     await side.call("ModelInfer", infer(), metadata=KEY)
     await side.call("ModelInfer", infer(), metadata=(("x-api-key", "secret"),))
@@ -89,25 +89,25 @@ async def test_keys_are_asked_for(connect: Connect, keys: str) -> None:
             assert "guess" not in error.details()
 
 
-async def test_who_watches_over_the_server_needs_no_key(connect: Connect, keys: str) -> None:
+async def test_health_calls_need_no_key(connect: Connect, keys: str) -> None:
     side = await connect(keys=keys)
     assert (await side.call("ServerLive")).live
     assert (await side.call("ServerReady")).ready
     assert await side.health() == 1
 
 
-async def test_a_method_that_is_not_there_is_not_there_for_who_has_a_key(connect: Connect, keys: str) -> None:
+async def test_an_unknown_method_is_unimplemented_for_an_authenticated_client(connect: Connect, keys: str) -> None:
     error = await refused(await connect(keys=keys), f"{SERVICE}/Nothing", metadata=KEY)
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_strangers_are_refused_before_their_messages_are_there(connect: Connect, keys: str) -> None:
+async def test_unauthenticated_calls_are_refused_before_their_message_arrives(connect: Connect, keys: str) -> None:
     side = await connect(keys=keys, queue=1, live_connections=1)
     streams = range(1, 301, 2)  # more than the server's limit of calls
-    async with wire(side.port) as stranger, asyncio.timeout(10):
+    async with wire(side.port) as intruder, asyncio.timeout(10):
         for number in streams:
-            await stranger.stall(f"{SERVICE}/ModelInfer", number)
-            ended, headers = await stranger.ended()
+            await intruder.stall(f"{SERVICE}/ModelInfer", number)
+            ended, headers = await intruder.ended()
             assert ended == number
             assert number > 1 or b"grpc-status\x0216" in headers
         assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
@@ -116,25 +116,29 @@ async def test_strangers_are_refused_before_their_messages_are_there(connect: Co
 @pytest.mark.parametrize(
     "path", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", f"{SERVICE}/ServerLive"]
 )
-async def test_nobody_without_a_key_is_waited_for_long(connect: Connect, keys: str, path: str) -> None:
+async def test_unauthenticated_health_calls_time_out_if_their_message_stalls(
+    connect: Connect, keys: str, path: str
+) -> None:
     side = await connect(keys=keys)
-    async with wire(side.port) as stranger, asyncio.timeout(5):
-        await stranger.stall(path)
-        assert b"grpc-status\x013" in (await stranger.ended())[1]
+    async with wire(side.port) as intruder, asyncio.timeout(5):
+        await intruder.stall(path)
+        assert b"grpc-status\x013" in (await intruder.ended())[1]
 
 
-async def test_few_without_a_key_are_waited_for(connect: Connect, keys: str) -> None:
+async def test_concurrent_unauthenticated_calls_are_limited(connect: Connect, keys: str) -> None:
     side = await connect(keys=keys)
     path, number = "/grpc.health.v1.Health/Check", 1
-    async with wire(side.port) as stranger, asyncio.timeout(10):
+    async with wire(side.port) as intruder, asyncio.timeout(10):
         for number in range(1, 2 * 33, 2):
-            await stranger.stall(path, number)
-        ended, headers = await stranger.ended()
+            await intruder.stall(path, number)
+        ended, headers = await intruder.ended()
         assert (ended, b"grpc-status\x018" in headers) == (number, True)
         assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
 
 
-async def test_refusals_are_written_down(connect: Connect, keys: str, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_unauthenticated_calls_are_logged_and_counted(
+    connect: Connect, keys: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     side = await connect(keys=keys, access_log="json", open_metrics=True)
     error = await refused(side, f"{SERVICE}/ModelInfer", metadata=(("x-request-id", "abc-1"),))
     assert dict(error.trailing_metadata())["x-request-id"] == "abc-1"
@@ -153,8 +157,8 @@ async def test_refusals_are_written_down(connect: Connect, keys: str, capfd: pyt
     assert lines[0]["request_id"] == "abc-1"
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak")
-async def test_a_message_is_never_unpacked_beyond_the_limit(models: Path, unused_tcp_port: int) -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux reports a process's peak memory")
+async def test_a_compressed_message_is_not_decompressed_beyond_the_limit(models: Path, unused_tcp_port: int) -> None:
     flags = ("--grpc-port", str(unused_tcp_port), "--max-body-bytes", str(4 * MIB))
     with program(models, *flags) as (server, _):
         options = [("grpc.max_send_message_length", -1)]

@@ -38,7 +38,7 @@ async def has_room_to_watch(side: Side) -> bool:
         return False
 
 
-async def test_watchers_are_so_many_and_leave_room_for_calls(connect: Connect) -> None:
+async def test_health_watchers_are_limited_and_leave_room_for_other_calls(connect: Connect) -> None:
     side = await connect()
     watches = [watching(side) for _ in range(WATCHERS)]
     for watch in watches:
@@ -49,7 +49,7 @@ async def test_watchers_are_so_many_and_leave_room_for_calls(connect: Connect) -
     assert (await side.call("ModelInfer", infer())).outputs
     watches[0].cancel()
     async with asyncio.timeout(5):
-        while not await has_room_to_watch(side):  # noqa: ASYNC110 - the server learns of it in its own time
+        while not await has_room_to_watch(side):  # noqa: ASYNC110 - the server gives no event for it
             await asyncio.sleep(0.02)
 
 
@@ -64,8 +64,8 @@ async def vanishing_network(port: int) -> AsyncIterator[tuple[int, asyncio.Event
                 writer.write(data)
 
     async def connect_both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        ways.extend(asyncio.create_task(pass_on(*ends)) for ends in ((reader, back), (there, writer)))
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        ways.extend(asyncio.create_task(pass_on(*ends)) for ends in ((reader, to_server), (from_server, writer)))
 
     async with await asyncio.start_server(connect_both, "127.0.0.1", 0) as between:
         yield between.sockets[0].getsockname()[1], vanished
@@ -73,7 +73,7 @@ async def vanishing_network(port: int) -> AsyncIterator[tuple[int, asyncio.Event
             way.cancel()
 
 
-async def test_watchers_that_vanish_without_a_word_make_room(connect: Connect) -> None:
+async def test_watchers_on_dead_connections_are_ended_to_admit_new_ones(connect: Connect) -> None:
     side = await connect(live_heartbeat_s=0.5)
     async with vanishing_network(side.port) as (port, vanished):
         far = replace(side, channel=grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
@@ -84,12 +84,12 @@ async def test_watchers_that_vanish_without_a_word_make_room(connect: Connect) -
         assert not any(watch.done() for watch in watches)
         vanished.set()
         async with asyncio.timeout(20):
-            while not await has_room_to_watch(side):  # noqa: ASYNC110 - the server learns of it in its own time
+            while not await has_room_to_watch(side):  # noqa: ASYNC110 - the server gives no event for it
                 await asyncio.sleep(0.1)
         await far.channel.close()
 
 
-async def test_streams_are_so_many(connect: Connect) -> None:
+async def test_streams_are_limited_by_live_connections(connect: Connect) -> None:
     side = await connect(live_connections=1)
     first = side.stream(None)
     await first.write(infer())
@@ -123,7 +123,7 @@ async def test_a_stream_releases_the_bytes_that_it_held(connect: Connect, monkey
     assert sorted(counts["hold"]) == sorted(counts["release"])
 
 
-async def test_an_idle_stream_is_ended_and_what_it_asked_is_answered(connect: Connect) -> None:
+async def test_an_idle_stream_is_ended_after_its_pending_responses(connect: Connect) -> None:
     side = await connect(live_idle_s=0.2, delay_s=0.5)
     stream = side.stream(None)
     await stream.write(infer())
@@ -133,7 +133,7 @@ async def test_an_idle_stream_is_ended_and_what_it_asked_is_answered(connect: Co
     assert await stream.code() == grpc.StatusCode.OK
 
 
-async def test_every_call_is_a_line_of_the_access_log(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_every_call_writes_a_line_to_the_access_log(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
     side = await connect(access_log="json")
     carried = (("x-request-id", "abc-1"), ("traceparent", TRACE))
     await side.call("ModelInfer", infer(), metadata=carried)
@@ -154,7 +154,7 @@ async def test_every_call_is_a_line_of_the_access_log(connect: Connect, capfd: p
     assert ids["x-request-id"] == lines[1]["request_id"] != "no id"
 
 
-async def test_a_collector_gets_a_calls_phases(connect: Connect) -> None:
+async def test_phases_of_a_call_are_exported_as_opentelemetry_spans(connect: Connect) -> None:
     pytest.importorskip("opentelemetry.sdk.trace")
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -166,8 +166,8 @@ async def test_a_collector_gets_a_calls_phases(connect: Connect) -> None:
 
     collector = web.Application()
     collector.router.add_post("/v1/traces", take)
-    async with TestServer(collector) as there:
-        side = await connect(otlp_endpoint=str(there.make_url("/")))
+    async with TestServer(collector) as endpoint:
+        side = await connect(otlp_endpoint=str(endpoint.make_url("/")))
         await side.call("ModelInfer", infer(), metadata=(("traceparent", TRACE),))
         await side.client.close()
     spans = {span.name: span for part in sent.resource_spans for scope in part.scope_spans for span in scope.spans}
@@ -176,22 +176,22 @@ async def test_a_collector_gets_a_calls_phases(connect: Connect) -> None:
     assert spans["infer"].parent_span_id == call.span_id
 
 
-async def test_a_leaving_caller_is_written_down_too(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_call_abandoned_by_its_client_is_logged(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
     side = await connect(access_log="json", delay_s=5)
     with pytest.raises(grpc.aio.AioRpcError):
         await side.call("ModelInfer", infer(), timeout=0.3)
-    said = []
+    output = []
 
     def logged() -> bool:
-        said.append(capfd.readouterr().out)
-        return '"status":' in "".join(said)
+        output.append(capfd.readouterr().out)
+        return '"status":' in "".join(output)
 
     await until(logged)
-    assert json.loads("".join(said).splitlines()[0])["status"] in (499, 503)
+    assert json.loads("".join(output).splitlines()[0])["status"] in (499, 503)
 
 
 @pytest.mark.parametrize("name", ["inference.GRPCInferenceService/ModelInfer", "grpc.health.v1.Health/Check"])
-async def test_what_is_no_message_is_the_callers_error_and_no_traceback(
+async def test_an_unparsable_message_gets_invalid_argument_without_a_traceback(
     connect: Connect, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     side = await connect()
@@ -201,7 +201,7 @@ async def test_what_is_no_message_is_the_callers_error_and_no_traceback(
     assert not caplog.records
 
 
-async def test_a_stream_ends_with_what_is_no_message(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unparsable_message_ends_its_stream(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     side = await connect()
     sent = iter([infer().SerializeToString(), GARBLED])
     stream = side.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(sent)

@@ -17,7 +17,7 @@ async def send(items: Iterable[int], then: asyncio.Event | None = None) -> Async
         await then.wait()
 
 
-def test_a_limiter_gives_back_what_is_left_however_it_ends() -> None:
+def test_a_limiter_frees_its_places_after_an_exception() -> None:
     limiter = CapacityLimiter(2, "streams")
 
     def fill_and_fail() -> None:
@@ -31,11 +31,11 @@ def test_a_limiter_gives_back_what_is_left_however_it_ends() -> None:
             fill_and_fail()
 
 
-async def test_requests_are_read_to_their_end() -> None:
+async def test_a_reader_yields_all_requests_of_a_finished_stream() -> None:
     assert [request async for request in EndableReader(send(range(5)), idle_s=5).read()] == [0, 1, 2, 3, 4]
 
 
-async def test_a_silence_ends_the_reading() -> None:
+async def test_a_reader_ends_without_an_error_when_the_stream_is_idle() -> None:
     reader = EndableReader(send([1], then=asyncio.Event()), idle_s=0.02)
     async with asyncio.timeout(5):
         assert [request async for request in reader.read()] == [1]
@@ -43,7 +43,7 @@ async def test_a_silence_ends_the_reading() -> None:
 
 
 @pytest.mark.parametrize("waits", [True, False])
-async def test_reading_ends_with_a_reason_whether_it_waits_or_not(waits: bool) -> None:
+async def test_an_ended_reader_stops_and_keeps_the_first_reason(waits: bool) -> None:
     reader = EndableReader(send([1, 2], then=asyncio.Event()), idle_s=5)
     read: list[int] = []
     async with asyncio.timeout(5):
@@ -58,7 +58,7 @@ async def test_reading_ends_with_a_reason_whether_it_waits_or_not(waits: bool) -
     assert isinstance(reader.why, DrainingError)
 
 
-async def test_answers_keep_their_order_whoever_is_ready_first() -> None:
+async def test_responses_keep_request_order_whichever_is_ready_first() -> None:
     last = asyncio.Event()
 
     async def answer(request: int) -> int:
@@ -71,7 +71,7 @@ async def test_answers_keep_their_order_whoever_is_ready_first() -> None:
         assert [each async for each in answers] == [0, 10, 20, 30]
 
 
-async def test_requests_are_read_only_so_far_ahead() -> None:
+async def test_the_number_of_requests_read_ahead_is_limited() -> None:
     begun: list[int] = []
 
     async def answer(request: int) -> int:
@@ -86,7 +86,7 @@ async def test_requests_are_read_only_so_far_ahead() -> None:
         assert [each async for each in answers] == list(range(1, 100))
 
 
-async def test_what_is_in_work_is_given_up_when_its_caller_leaves() -> None:
+async def test_pending_work_is_cancelled_when_the_consumer_leaves() -> None:
     begun, left = asyncio.Event(), asyncio.Event()
 
     async def answer(request: int) -> int:
@@ -102,7 +102,7 @@ async def test_what_is_in_work_is_given_up_when_its_caller_leaves() -> None:
     assert left.is_set()
 
 
-async def test_an_answer_that_fails_reaches_its_caller() -> None:
+async def test_the_exception_of_a_failed_response_reaches_the_consumer() -> None:
     async def answer(request: int) -> float:
         return 1 / request
 

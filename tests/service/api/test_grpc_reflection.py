@@ -32,25 +32,25 @@ async def ask(channel: grpc.aio.Channel, **question: object) -> object:
     return await call(iter([request(**question)])).read()
 
 
-async def test_a_client_without_protos_calls_the_server(port: int) -> None:
+async def test_a_client_without_proto_files_can_call_the_server_by_reflection(port: int) -> None:
     def call() -> tuple[list[str], str]:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             database = ProtoReflectionDescriptorDatabase(channel)
             known = DescriptorPool(database)
             service = known.FindServiceByName("inference.GRPCInferenceService")
             method = service.FindMethodByName("ModelMetadata")
-            asked, answered = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+            input_class, output_class = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
             ask = channel.unary_unary(
-                f"/{service.full_name}/{method.name}", asked.SerializeToString, answered.FromString
+                f"/{service.full_name}/{method.name}", input_class.SerializeToString, output_class.FromString
             )
-            return sorted(database.get_services()), ask(asked(name="toy")).platform
+            return sorted(database.get_services()), ask(input_class(name="toy")).platform
 
     services, platform = await asyncio.to_thread(call)
     assert services == sorted(Service.registered)
     assert platform == "openvino"
 
 
-async def test_files_come_with_all_that_they_import(port: int) -> None:
+async def test_a_file_response_includes_all_imported_files(port: int) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         for question in (
             {"file_by_filename": "prediction.proto"},
@@ -69,21 +69,21 @@ async def test_files_come_with_all_that_they_import(port: int) -> None:
     ("question", "code"),
     [
         ({"file_by_filename": "none.proto"}, 5),
-        ({"file_containing_symbol": "nobody"}, 5),
+        ({"file_containing_symbol": "unknown"}, 5),
         ({"file_containing_symbol": "inference.GRPCInferenceService.Nothing"}, 5),
         ({"file_containing_extension": {"containing_type": "inference.ModelInferRequest", "extension_number": 1}}, 5),
-        ({"all_extension_numbers_of_type": "nobody"}, 5),
+        ({"all_extension_numbers_of_type": "unknown"}, 5),
         ({}, 3),
     ],
 )
-async def test_what_is_not_there_is_an_answer_that_says_so(port: int, question: dict, code: int) -> None:
+async def test_an_unknown_name_or_empty_query_gets_an_error_response(port: int, question: dict, code: int) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         answer = await ask(channel, **question)
     assert answer.error_response.error_code == code
     assert answer.original_request == message(f"{V1}.ServerReflectionRequest")(**question)
 
 
-async def test_a_stream_that_asks_nothing_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_reflection_stream_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reflection, "_IDLE_S", 0.05)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.stream_stream(f"/{V1}.ServerReflection/ServerReflectionInfo")()
@@ -91,7 +91,7 @@ async def test_a_stream_that_asks_nothing_is_ended(port: int, monkeypatch: pytes
             assert await call.read() is grpc.aio.EOF
 
 
-async def test_only_so_many_streams_are_open(port: int) -> None:
+async def test_open_reflection_streams_are_limited(port: int) -> None:
     path = f"/{V1}.ServerReflection/ServerReflectionInfo"
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         question = message(f"{V1}.ServerReflectionRequest")(list_services="").SerializeToString()

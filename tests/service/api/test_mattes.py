@@ -26,7 +26,7 @@ async def test_a_frame_gets_a_mask_of_its_own_size(start: Start, jpeg: bytes, fr
     assert np.asarray(mask)[10, 10] == 0
 
 
-async def test_headers_tell_of_the_answer(start: Start, jpeg: bytes) -> None:
+async def test_response_headers_describe_the_mask(start: Start, jpeg: bytes) -> None:
     client = await start()
     answer = await client.post("/v1/mattes?pts=1234.5&width=320&height=180", data=jpeg)
     assert answer.headers["X-Frame-Pts"] == "1234.5"
@@ -38,19 +38,21 @@ async def test_headers_tell_of_the_answer(start: Start, jpeg: bytes) -> None:
     assert all(float(ms) >= 0 for ms in phases.values())
 
 
-async def test_a_pts_may_be_what_a_browsers_clock_gives(start: Start, jpeg: bytes) -> None:
+async def test_a_pts_with_a_browsers_float_digits_is_returned_unchanged(start: Start, jpeg: bytes) -> None:
     answer = await (await start()).post("/v1/mattes?pts=4033.3330000000005", data=jpeg)
     assert (answer.status, answer.headers["X-Frame-Pts"]) == (200, "4033.3330000000005")
 
 
-async def test_no_pts_is_made_up(start: Start, jpeg: bytes) -> None:
+async def test_a_response_has_no_pts_if_the_request_has_none(start: Start, jpeg: bytes) -> None:
     answer = await (await start()).post("/v1/mattes", data=jpeg)
     assert "X-Frame-Pts" not in answer.headers
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
 @pytest.mark.parametrize("media_type", ["image/jpeg", "application/octet-stream", "image/jpg", "image/*"])
-async def test_the_bytes_decide(start: Start, extension: str, media_type: str) -> None:
+async def test_the_format_of_a_picture_is_detected_from_its_bytes(
+    start: Start, extension: str, media_type: str
+) -> None:
     picture = pictures.encoded(extension, pictures.rectangle(90, 160))
     client = await start()
     answer = await client.post("/v1/mattes", data=picture, headers={"Content-Type": media_type})
@@ -69,12 +71,14 @@ async def test_the_bytes_decide(start: Start, extension: str, media_type: str) -
         ("?format=webp", "nonsense", "image/webp"),
     ],
 )
-async def test_the_format_is_negotiated(start: Start, jpeg: bytes, query: str, accept: str, expected: str) -> None:
+async def test_the_format_of_the_mask_is_negotiated(
+    start: Start, jpeg: bytes, query: str, accept: str, expected: str
+) -> None:
     answer = await (await start()).post(f"/v1/mattes{query}", data=jpeg, headers={"Accept": accept})
     assert (answer.status, answer.content_type) == (200, expected)
 
 
-async def test_every_format_shows_the_same_mask(start: Start, jpeg: bytes) -> None:
+async def test_every_format_encodes_the_same_mask(start: Start, jpeg: bytes) -> None:
     client = await start()
     masks = []
     for name in ("png", "webp"):
@@ -86,7 +90,7 @@ async def test_every_format_shows_the_same_mask(start: Start, jpeg: bytes) -> No
     assert np.array_equal(masks[0], masks[2])
 
 
-async def test_raw_frames_are_described_by_the_query(start: Start) -> None:
+async def test_rgb24_frames_take_their_size_from_the_query(start: Start) -> None:
     client, pixels = await start(), pictures.rectangle(90, 160)
     headers = {"Content-Type": "application/x-rgb24"}
     answer = await client.post("/v1/mattes?width=160&height=90&format=raw", data=pixels.tobytes(), headers=headers)
@@ -95,7 +99,7 @@ async def test_raw_frames_are_described_by_the_query(start: Start) -> None:
     assert mask[80, 10] == 0
 
 
-async def test_nv12_is_understood(start: Start) -> None:
+async def test_nv12_frames_take_their_size_from_the_query(start: Start) -> None:
     client, luma = await start(), np.full((90, 160), 16, np.uint8)
     luma[20:45, 60:120] = 235
     body = luma.tobytes() + bytes([128]) * (90 * 160 // 2)
@@ -106,19 +110,19 @@ async def test_nv12_is_understood(start: Start) -> None:
     assert mask[80, 10] == 0
 
 
-async def test_a_single_pixel_is_a_frame(start: Start) -> None:
+async def test_a_picture_of_one_pixel_gets_a_mask(start: Start) -> None:
     picture = pictures.encoded(".png", np.full((1, 1, 3), 255, np.uint8))
     answer = await (await start()).post("/v1/mattes", data=picture)
     assert answer.status == 200
     assert pictures.decoded(await answer.read()).tolist() == [[255]]
 
 
-async def test_another_version_is_loaded_on_demand(start: Start, jpeg: bytes) -> None:
+async def test_a_requested_older_version_is_loaded_on_demand(start: Start, jpeg: bytes) -> None:
     answer = await (await start()).post("/v1/mattes?model=toy&version=1", data=jpeg)
     assert (answer.status, answer.headers["X-Model-Version"]) == (200, "1")
 
 
-async def test_models_are_listed(start: Start) -> None:
+async def test_models_are_listed_with_their_versions_and_states(start: Start) -> None:
     listed = await (await start()).get("/v1/models")
     (model,) = (await listed.json())["models"]
     assert (model["name"], model["default"]) == ("toy", True)
@@ -158,7 +162,7 @@ BAD_QUERIES = [
 
 
 @pytest.mark.parametrize(("query", "status", "code", "says"), BAD_QUERIES)
-async def test_a_bad_query_is_refused_by_name(
+async def test_an_invalid_query_is_refused_naming_the_parameter(
     start: Start, jpeg: bytes, query: str, status: int, code: str, says: str
 ) -> None:
     client = await start()
@@ -213,13 +217,15 @@ async def test_a_bad_body_is_refused_and_the_next_one_served(start: Start, jpeg:
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "image/gif", "application/pdf", "video/mp4"])
-async def test_an_unsupported_type_is_refused_whatever_the_bytes(start: Start, jpeg: bytes, media_type: str) -> None:
+async def test_an_unsupported_content_type_is_refused_whatever_the_bytes(
+    start: Start, jpeg: bytes, media_type: str
+) -> None:
     answer = await (await start()).post("/v1/mattes", data=jpeg, headers={"Content-Type": media_type})
     assert (answer.status, (await answer.json())["code"]) == (415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/png;q=2", "rubbish", "image/png;q=0", "*/png"])
-async def test_a_bad_accept_is_refused(start: Start, jpeg: bytes, accept: str) -> None:
+async def test_an_unacceptable_accept_header_is_refused(start: Start, jpeg: bytes, accept: str) -> None:
     answer = await (await start()).post("/v1/mattes", data=jpeg, headers={"Accept": accept})
     assert (answer.status, (await answer.json())["code"]) == (406, "not_acceptable")
 
@@ -233,19 +239,21 @@ async def test_a_bad_accept_is_refused(start: Start, jpeg: bytes, accept: str) -
         ("width=3&height=3", "corrupt_picture"),
     ],
 )
-async def test_a_raw_frame_of_another_size_is_refused(start: Start, media_type: str, query: str, code: str) -> None:
+async def test_a_raw_frame_that_does_not_match_the_declared_size_is_refused(
+    start: Start, media_type: str, query: str, code: str
+) -> None:
     answer = await (await start()).post(f"/v1/mattes?{query}", data=bytes(100), headers={"Content-Type": media_type})
     assert (answer.status, (await answer.json())["code"]) == (422, code)
 
 
-async def test_the_body_limit_is_the_one_that_is_set(start: Start, jpeg: bytes) -> None:
+async def test_a_body_over_max_body_bytes_is_refused(start: Start, jpeg: bytes) -> None:
     client = await start(max_body_bytes=len(jpeg))
     assert (await client.post("/v1/mattes", data=jpeg)).status == 200
     answer = await client.post("/v1/mattes", data=jpeg + b"\0")
     assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
 
 
-async def test_the_default_body_limit_takes_a_raw_4k_frame(start: Start) -> None:
+async def test_the_default_body_limit_accepts_a_raw_4k_frame(start: Start) -> None:
     client = await start()
     body, headers = bytes(3840 * 2160 * 3 // 2), {"Content-Type": "application/x-nv12"}
     answer = await client.post("/v1/mattes?width=3840&height=2160", data=body, headers=headers)
@@ -263,7 +271,7 @@ async def test_a_chunked_body_has_the_same_limit(start: Start, jpeg: bytes) -> N
     assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
 
 
-async def test_a_body_that_lies_about_its_coding_is_refused(start: Start, jpeg: bytes) -> None:
+async def test_a_body_that_is_not_gzip_as_declared_is_refused(start: Start, jpeg: bytes) -> None:
     client = await start()
     reader, writer = await asyncio.open_connection(client.host, client.port)
     head = f"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: {len(jpeg)}"
@@ -273,7 +281,7 @@ async def test_a_body_that_lies_about_its_coding_is_refused(start: Start, jpeg: 
     writer.close()
 
 
-async def test_a_body_that_never_ends_is_refused(start: Start) -> None:
+async def test_an_upload_that_stalls_times_out_with_408(start: Start) -> None:
     client = await start(upload_s=0.1)
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n\xff\xd8")
@@ -285,7 +293,7 @@ async def test_a_body_that_never_ends_is_refused(start: Start) -> None:
     writer.close()
 
 
-async def test_big_pictures_leave_the_loop_free(start: Start, big_png: bytes, free_loop: None) -> None:
+async def test_large_pictures_do_not_block_the_event_loop(start: Start, big_png: bytes, free_loop: None) -> None:
     client = await start(real=True)
     answers = await asyncio.gather(*(client.post("/v1/mattes", data=big_png) for _ in range(3)))
     assert [answer.status for answer in answers] == [200] * 3

@@ -82,7 +82,7 @@ def encode(frame: np.ndarray) -> np.ndarray:
     return np.array([pictures.encoded(".png", frame)], np.object_)
 
 
-async def test_a_map_of_regions_has_the_size_that_the_picture_was_given_at(client: Client) -> None:
+async def test_the_size_of_region_maps_follows_that_of_the_picture(client: Client) -> None:
     frame = paint((slice(120, 160), RED))
     pixels = cv2.resize(frame, (96, 64), interpolation=cv2.INTER_AREA)[None]
     for sent in (("UINT8", pixels), ("BYTES", encode(pixels[0]))):
@@ -93,13 +93,13 @@ async def test_a_map_of_regions_has_the_size_that_the_picture_was_given_at(clien
         assert (text[:, :35].max(), logo.max()) == (0, 0)
 
 
-async def test_encoded_pictures_of_several_sizes_are_asked_for_alone(client: Client) -> None:
+async def test_a_batch_of_encoded_pictures_of_different_sizes_is_refused(client: Client) -> None:
     several = np.array([pictures.encoded(".png", np.zeros((side, side, 3), np.uint8)) for side in (32, 96)], np.object_)
     with pytest.raises(tritonclient.grpc.InferenceServerException, match="maps: expected one size"):
         await client.infer("regions", picture=("BYTES", several))
 
 
-async def test_a_classifier_gets_its_own_colours_and_layout(client: Client) -> None:
+async def test_a_classifier_gets_its_channel_order_and_layout(client: Client) -> None:
     """The model takes BGR floats, channels first, so that its classes are blue, green and red."""
     frame = np.full((*FRAME, 3), GREEN, np.uint8)
     scores = (await client.infer("scores", picture=("BYTES", encode(frame))))["classes"]
@@ -110,18 +110,18 @@ async def test_a_classifier_gets_its_own_colours_and_layout(client: Client) -> N
     assert scores == pytest.approx(np.array([[0, 0, 1], [0.2, 0, 0]]))
 
 
-async def test_boxes_come_with_their_chances(client: Client) -> None:
+async def test_a_detector_returns_boxes_with_their_probabilities(client: Client) -> None:
     answer = await client.infer("boxes", picture=("BYTES", encode(np.full((*FRAME, 3), 255, np.uint8))))
     assert answer["boxes"].tolist() == [[[0, 0, 1, 1]], [[0, 0, 0.5, 0.5]]]
     assert answer["chances"].tolist() == [1, 0.5]
 
 
-async def test_a_score_is_one_number_for_each_picture(client: Client) -> None:
+async def test_a_scoring_model_returns_one_number_for_a_picture(client: Client) -> None:
     light = await client.infer("score", picture=("BYTES", encode(np.full((*FRAME, 3), GREY, np.uint8))))
     assert light["light"] == pytest.approx(np.array([[51]]))
 
 
-async def test_tensors_of_any_type_and_free_sides_go_in_and_out(client: Client) -> None:
+async def test_tensor_models_accept_different_datatypes_and_dynamic_sides(client: Client) -> None:
     state = np.array([[1, 2, 3], [4, 5, 2**30]], np.int64)
     answer = await client.infer("tensor", sound=("FP32", np.full((1, 5), 2, np.float32)), state=("INT64", state))
     assert answer["next"].tolist() == (state + 10).tolist()
@@ -142,12 +142,14 @@ async def test_tensors_of_any_type_and_free_sides_go_in_and_out(client: Client) 
         ("score", {"picture": ("UINT8", np.zeros((1, 3, 64, 64), np.uint8))}, "expected FP32 or BYTES"),
     ],
 )  # fmt: skip
-async def test_what_isnt_the_manifests_is_refused(client: Client, model: str, inputs: dict, says: str) -> None:
+async def test_inputs_that_contradict_the_manifest_are_refused(
+    client: Client, model: str, inputs: dict, says: str
+) -> None:
     with pytest.raises(tritonclient.grpc.InferenceServerException, match=says):
         await client.infer(model, **inputs)
 
 
-async def test_metadata_says_of_each_port_what_it_is(start: Start) -> None:
+async def test_metadata_describes_ports_labels_and_box_columns(start: Start) -> None:
     server = await start(real=True, model="toy")
     described = await (await server.get("/v2/models/tensor")).json()
     assert described["inputs"] == [
@@ -168,11 +170,11 @@ async def test_metadata_says_of_each_port_what_it_is(start: Start) -> None:
     assert "input" not in models["tensor"]
 
 
-async def test_tensorflow_servings_rest_knows_every_meaning(start: Start) -> None:
+async def test_tensorflow_servings_rest_api_serves_models_of_every_meaning(start: Start) -> None:
     server = await start(real=True, model="toy")
 
-    async def predict(model: str, **asked: object) -> dict[str, object]:
-        answer = await server.post(f"/v1/models/{model}:predict", json=asked)
+    async def predict(model: str, **body: object) -> dict[str, object]:
+        answer = await server.post(f"/v1/models/{model}:predict", json=body)
         assert answer.status == 200, await answer.text()
         return await answer.json()
 
@@ -190,26 +192,26 @@ async def test_tensorflow_servings_rest_knows_every_meaning(start: Start) -> Non
     assert found == {"outputs": (np.array(state) + 2).tolist()}
     maps = await predict("regions", instances=[np.full((32, 64, 3), RED, np.uint8).tolist()])
     assert np.array(maps["predictions"]).shape == (1, 2, 16, 32)
-    for model, asked, says in (
+    for model, body, says in (
         ("tensor", {"instances": [{"sound": [1], "state": [1]}]}, "one item at a time"),
         ("tensor", {"inputs": [[1]]}, "an object of 'sound', 'state'"),
         ("tensor", {"inputs": {"sound": [[1]], "state": [[1, 2], [3]]}}, "expected 6 numbers"),
         ("scores", {"signature_name": "mask", "instances": [white]}, "unknown 'mask'"),
     ):
-        answer = await server.post(f"/v1/models/{model}:predict", json=asked)
+        answer = await server.post(f"/v1/models/{model}:predict", json=body)
         assert (answer.status, says in (await answer.json())["error"]) == (400, True), await answer.text()
 
 
 async def ask_for_mask(start: Start, frame: np.ndarray, **query: str) -> tuple[np.ndarray, dict[str, str]]:
     """Return a frame's mask, and the headers of the response."""
     server = await start(real=True, model="toy")
-    asked = {"format": "raw"} | query
-    answer = await server.post("/v1/mattes", params=asked, data=pictures.encoded(".png", frame))
+    parameters = {"format": "raw"} | query
+    answer = await server.post("/v1/mattes", params=parameters, data=pictures.encoded(".png", frame))
     assert answer.status == 200, await answer.text()
     return np.frombuffer(await answer.read(), np.uint8).reshape(FRAME), dict(answer.headers)
 
 
-async def test_regions_of_several_models_make_one_mask(start: Start) -> None:
+async def test_regions_of_several_models_are_combined_into_one_mask(start: Start) -> None:
     mask, headers = await ask_for_mask(start, COMPOSED, region="person,text")
     painted = (mask == 255).mean(axis=0)
     assert (painted[:36] == 1).all()
@@ -232,12 +234,14 @@ async def test_regions_of_several_models_make_one_mask(start: Start) -> None:
         ({"region": "text", "model": "toy"}, 0, 1),
     ],
 )
-async def test_a_region_is_painted_by_whoever_finds_it(start: Start, query: dict, left: float, right: float) -> None:
+async def test_a_region_is_painted_by_the_model_that_finds_it(
+    start: Start, query: dict, left: float, right: float
+) -> None:
     mask, _ = await ask_for_mask(start, COMPOSED, **query)
     assert (mask[:, :36].mean() / 255, mask[:, 124:].mean() / 255) == (left, right)
 
 
-async def test_each_region_has_a_threshold_of_its_own(start: Start) -> None:
+async def test_each_region_has_its_own_threshold_unless_the_query_sets_one(start: Start) -> None:
     """The thresholds are 0.25 for text and 0.5 for a person."""
     dim = paint((slice(0, 40), (0, 102, 0)), (slice(120, 160), (102, 0, 0)))
     for query, left, right in (({}, 0, 1), ({"threshold": "0.3"}, 1, 1), ({"threshold": "0.6"}, 0, 0)):
@@ -256,7 +260,7 @@ async def test_each_region_has_a_threshold_of_its_own(start: Start) -> None:
         ({"model": "tensor"}, "tensor doesn't take a picture"),
     ],
 )
-async def test_what_no_model_finds_is_refused(start: Start, query: dict[str, str], says: str) -> None:
+async def test_an_unknown_region_or_unsuitable_model_is_refused(start: Start, query: dict[str, str], says: str) -> None:
     server = await start(real=True, model="toy")
     answer = await server.post("/v1/mattes", params=query, data=pictures.encoded(".png", COMPOSED))
     assert (answer.status, says in (await answer.json())["error"]) == (422, True), await answer.text()

@@ -13,7 +13,7 @@ from tests.service.conftest import Start
 DASHBOARD = Path(danmatte.__file__).parents[1].joinpath("grafana.json")
 
 
-async def test_the_page_says_what_the_server_does(start: Start, jpeg: bytes) -> None:
+async def test_the_metrics_page_reports_models_workers_and_resources(start: Start, jpeg: bytes) -> None:
     client = await start()
     await client.post("/v1/mattes", data=jpeg)
     answer = await client.get("/metrics")
@@ -42,12 +42,12 @@ def dashboard() -> list[dict]:
     return json.loads(DASHBOARD.read_text())["panels"]
 
 
-def test_panels_have_numbers_of_their_own() -> None:
+def test_dashboard_panels_have_unique_ids() -> None:
     numbers = [panel["id"] for panel in dashboard()]
     assert len(set(numbers)) == len(numbers)
 
 
-def test_two_servers_in_a_process_count_apart() -> None:
+def test_two_servers_in_one_process_count_separately() -> None:
     first, second = Metrics(), Metrics()
     first.count_load("ready")
     assert b'danmatte_model_loads_total{outcome="ready"}' not in second.render()

@@ -40,17 +40,17 @@ async def pieces(answer: ClientResponse) -> list[tuple[dict[str, str], bytes]]:
     return [(dict(part.headers), bytes(await part.read())) async for part in MultipartReader.from_response(answer)]
 
 
-async def test_every_frame_has_an_answer_of_its_own_in_order(start: Start, jpeg: bytes) -> None:
+async def test_every_frame_gets_its_own_response_part_in_request_order(start: Start, jpeg: bytes) -> None:
     png = pictures.encoded(".png", pictures.rectangle(90, 160))
     files = {"40": jpeg, "80.5": b"no picture", "frame": png}
     client = await start(real=True)
-    answered = await pieces(
+    parts = await pieces(
         await client.post("/v1/mattes?width=320&height=180", data=form(files, "application/octet-stream"))
     )
-    (first, mask), (second, refusal), (third, other) = answered
-    assert [head["X-Status"] for head, _ in answered] == ["200", "415", "200"]
-    assert [head.get("X-Frame-Pts") for head, _ in answered] == ["40", "80.5", None]
-    assert [head["Content-Disposition"] for head, _ in answered] == [f'form-data; name="{name}"' for name in files]
+    (first, mask), (second, refusal), (third, other) = parts
+    assert [head["X-Status"] for head, _ in parts] == ["200", "415", "200"]
+    assert [head.get("X-Frame-Pts") for head, _ in parts] == ["40", "80.5", None]
+    assert [head["Content-Disposition"] for head, _ in parts] == [f'form-data; name="{name}"' for name in files]
     assert (first["X-Mask-Size"], first["X-Model-Version"], third["X-Mask-Size"]) == ("320x180", "2", "320x180")
     assert pictures.decoded(mask)[67, 180] == pictures.decoded(other)[67, 180] == 255
     assert second["Content-Type"].startswith("application/json")
@@ -58,45 +58,43 @@ async def test_every_frame_has_an_answer_of_its_own_in_order(start: Start, jpeg:
     assert set(json.loads(refusal)) == {"error", "code", "status", "request_id"}
 
 
-async def test_a_part_of_a_form_may_be_raw(start: Start) -> None:
+async def test_a_part_of_a_form_may_be_a_raw_frame(start: Start) -> None:
     files = form({"1": pictures.rectangle(90, 160).tobytes()}, "application/x-rgb24")
     answer = await (await start()).post("/v1/mattes?width=160&height=90&format=raw", data=files, headers=PARTS)
     ((head, mask),) = await pieces(answer)
     assert (head["X-Status"], len(mask)) == ("200", 90 * 160)
 
 
-async def test_each_frame_takes_a_turn(start: Start, jpeg: bytes) -> None:
+async def test_each_frame_of_a_request_waits_for_its_own_permit(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     client = await start(held=gate, in_flight=2)
-    asking = asyncio.create_task(client.post("/v1/mattes", data=form({str(n): jpeg for n in range(6)})))
+    posting = asyncio.create_task(client.post("/v1/mattes", data=form({str(n): jpeg for n in range(6)})))
     await until(lambda: (gate.waiting, client.app[ADMISSION].waiting) == (2, 2))
     gate.let(6)
-    assert [head["X-Frame-Pts"] for head, _ in await pieces(await asking)] == list("012345")
+    assert [head["X-Frame-Pts"] for head, _ in await pieces(await posting)] == list("012345")
 
 
-async def test_leaving_in_the_middle_frees_everything(start: Start, jpeg: bytes) -> None:
+async def test_a_cancelled_request_frees_its_place_and_permits(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     client = await start(held=gate, deadline_s=1)
-    asking = asyncio.create_task(client.post("/v1/mattes", data=form({str(n): jpeg for n in range(6)})))
+    posting = asyncio.create_task(client.post("/v1/mattes", data=form({str(n): jpeg for n in range(6)})))
     await until(lambda: gate.waiting > 0)
-    asking.cancel()
+    posting.cancel()
     await until(lambda: client.app[ADMISSION].occupied == 0)
     gate.let(100)
     assert (await client.post("/v1/mattes", data=jpeg)).status == 200
 
 
-async def test_a_late_frame_costs_its_own_answer_only(start: Start, jpeg: bytes) -> None:
+async def test_a_frame_over_the_deadline_fails_alone(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     client = await start(held=gate, in_flight=1, deadline_s=0.3)
-    asking = asyncio.create_task(client.post("/v1/mattes", data=form({"1": jpeg, "2": jpeg})))
+    posting = asyncio.create_task(client.post("/v1/mattes", data=form({"1": jpeg, "2": jpeg})))
     await until(lambda: gate.waiting == 1)
     gate.let()
-    assert [head["X-Status"] for head, _ in await pieces(await asking)] == ["200", "503"]
+    assert [head["X-Status"] for head, _ in await pieces(await posting)] == ["200", "503"]
 
 
-async def test_the_callers_deadline_is_that_of_all_frames_and_the_late_ones_are_told_when_to_return(
-    start: Start, jpeg: bytes
-) -> None:
+async def test_the_requests_deadline_covers_all_frames_and_late_ones_get_retry_after(start: Start, jpeg: bytes) -> None:
     gate, files = Gate(), {str(number): jpeg for number in range(12)}
     client = await start(held=gate)
     async with asyncio.timeout(2):  # consecutive deadlines would add up to three seconds
@@ -107,7 +105,7 @@ async def test_the_callers_deadline_is_that_of_all_frames_and_the_late_ones_are_
     assert 'danmatte_rejected_total{code="deadline_exceeded"} 12.0' in page
 
 
-async def test_frames_at_once_take_no_longer_than_the_clock_says(start: Start, jpeg: bytes) -> None:
+async def test_phase_times_of_concurrent_frames_do_not_exceed_elapsed_time(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=0.05)
     began = time.perf_counter()
     await pieces(await client.post("/v1/mattes", data=form({str(number): jpeg for number in range(8)})))
@@ -116,25 +114,25 @@ async def test_frames_at_once_take_no_longer_than_the_clock_says(start: Start, j
     assert 0.05 < spent_s < time.perf_counter() - began
 
 
-async def test_the_answer_may_be_asked_for_by_its_name(start: Start, jpeg: bytes) -> None:
+async def test_a_single_part_gets_a_multipart_response_if_accept_requests_it(start: Start, jpeg: bytes) -> None:
     accept = {"Accept": "multipart/mixed, image/webp"}
     ((head, _),) = await pieces(await (await start()).post("/v1/mattes", data=form({"1": jpeg}), headers=accept))
     assert head["Content-Type"] == "image/webp"
 
 
-async def test_a_pts_for_all_frames_is_refused(start: Start, jpeg: bytes) -> None:
+async def test_a_pts_in_the_query_of_a_multipart_request_is_refused(start: Start, jpeg: bytes) -> None:
     answer = await (await start()).post("/v1/mattes?pts=1", data=form({"1": jpeg}))
     assert (answer.status, (await answer.json())["code"]) == (422, "invalid_parameter")
 
 
-async def test_all_parts_together_have_the_limit_of_a_body(start: Start, jpeg: bytes) -> None:
+async def test_all_parts_together_are_limited_by_max_body_bytes(start: Start, jpeg: bytes) -> None:
     answer = await (await start(max_body_bytes=2 * len(jpeg))).post(
         "/v1/mattes", data=form({"1": jpeg, "2": jpeg, "3": jpeg})
     )
     assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
 
 
-async def test_a_hostile_name_splits_no_header(start: Start, jpeg: bytes) -> None:
+async def test_a_hostile_part_name_injects_no_header(start: Start, jpeg: bytes) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="a\\"; x=\xff\x01"\r\n\r\n' + jpeg + b"\r\n--b--\r\n"
     ((head, _),) = await pieces(
         await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM} | PARTS)
@@ -156,27 +154,29 @@ async def test_a_hostile_name_splits_no_header(start: Start, jpeg: bytes) -> Non
         ("a\u2028b\x7f", "a%E2%80%A8b%7F"),
     ],
 )
-async def test_a_part_is_found_by_the_name_it_was_sent_with(start: Start, jpeg: bytes, sent: str, found: str) -> None:
+async def test_a_response_part_has_the_name_of_its_request_part(
+    start: Start, jpeg: bytes, sent: str, found: str
+) -> None:
     body = f'--b\r\nContent-Disposition: form-data; name="{sent}"\r\n\r\n'.encode() + jpeg + b"\r\n--b--\r\n"
     answer = await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM} | PARTS)
     assert f'\r\nContent-Disposition: form-data; name="{found}"\r\n'.encode() in await answer.read()
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl isn't installed")
-async def test_curl_posts_several_files(start: Start, jpeg: bytes, tmp_path: Path) -> None:
+async def test_curl_posts_several_files_in_one_request(start: Start, jpeg: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg)
     client = await start()
     files = [word for pts in ("0", "40") for word in ("-F", f"{pts}=@{tmp_path / 'a.jpg'}")]
     command = ["curl", "-sS", *files, str(client.make_url("/v1/mattes"))]
     run = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    said, _ = await run.communicate()
+    output, _ = await run.communicate()
     assert run.returncode == 0
-    assert said.count(b"X-Status: 200\r\n") == 2
-    assert said.count(b"IEND") == 2
-    assert said.index(b"X-Frame-Pts: 0\r\n") < said.index(b"X-Frame-Pts: 40\r\n")
+    assert output.count(b"X-Status: 200\r\n") == 2
+    assert output.count(b"IEND") == 2
+    assert output.index(b"X-Frame-Pts: 0\r\n") < output.index(b"X-Frame-Pts: 40\r\n")
 
 
-def test_a_body_is_taken_apart() -> None:
+def test_a_multipart_body_is_split_without_preamble_and_epilogue() -> None:
     body = (
         b'preamble\r\n--b \t\r\nContent-Disposition: form-data; name="1"\r\nContent-Type: image/png\r\n\r\nx\r\n\r\ny'
     )
@@ -185,7 +185,7 @@ def test_a_body_is_taken_apart() -> None:
     assert (second.name, second.media_type, second.body) == ("", "", b"z")
 
 
-def test_as_many_parts_as_the_limit_pass() -> None:
+def test_more_parts_than_the_limit_are_refused() -> None:
     piece = b"--b\r\n\r\nx\r\n"
     assert len(split_parts(piece * MAX_PARTS + b"--b--", FORM)) == MAX_PARTS
     with pytest.raises(BodyTooLargeError, match=f"at most {MAX_PARTS} parts"):
@@ -206,13 +206,13 @@ def test_as_many_parts_as_the_limit_pass() -> None:
         (b"--b\r\nno headers\r\n--b--", FORM, "an empty line"),
     ],
 )
-def test_a_malformed_body_is_refused(body: bytes, content_type: str, says: str) -> None:
+def test_a_malformed_multipart_body_is_refused(body: bytes, content_type: str, says: str) -> None:
     with pytest.raises(BodyError, match=says):
         split_parts(body, content_type)
 
 
 @pytest.mark.parametrize("line", ["Content-Transfer-Encoding: base64", "Content-Encoding: gzip"])
-def test_a_wrapped_picture_is_refused(line: str) -> None:
+def test_a_part_with_a_transfer_or_content_encoding_is_refused(line: str) -> None:
     (part,) = split_parts(f"--b\r\n{line}\r\n\r\neHg=\r\n--b--".encode(), FORM)
     with pytest.raises(BodyError, match="the picture's bytes unencoded"):
         part.check()
@@ -225,7 +225,7 @@ PIECES = some.lists(
 
 
 @given(PIECES, some.sampled_from([FORM, "multipart/form-data"]) | some.text(max_size=40).map(lambda text: FORM + text))
-def test_hostile_bodies_are_read_or_refused(body: bytes, content_type: str) -> None:
+def test_random_multipart_bodies_are_parsed_or_refused(body: bytes, content_type: str) -> None:
     try:
         found = split_parts(body, content_type)
     except (BodyError, BodyTooLargeError):
@@ -233,31 +233,32 @@ def test_hostile_bodies_are_read_or_refused(body: bytes, content_type: str) -> N
     assert 1 <= len(found) <= MAX_PARTS
 
 
-async def test_an_answer_in_parts_names_its_request_and_trace(start: Start, jpeg: bytes) -> None:
+async def test_a_multipart_response_carries_request_id_and_traceparent(start: Start, jpeg: bytes) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    headers = {"X-Request-Id": "abc-1", "traceparent": trace}
+    headers = {"X-Request-Id": "abc-1", "traceparent": trace} | PARTS
     answer = await (await start()).post("/v1/mattes", data=form({"1": jpeg}), headers=headers)
+    assert answer.content_type == "multipart/mixed"
     assert (answer.headers["X-Request-Id"], answer.headers["traceparent"]) == ("abc-1", trace)
 
 
-async def test_an_answer_that_began_is_not_broken_off_for_somebody_else(start: Start, jpeg: bytes) -> None:
+async def test_a_request_whose_response_has_begun_is_not_evicted(start: Start, jpeg: bytes) -> None:
     gate, files = Gate(), form({"bad": b"", "good": jpeg})
     client = await start(held=gate, queue=2, in_flight=1, max_wait_s=60)
     busy = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
     await until(lambda: gate.waiting == 1)
-    asking = await client.post("/v1/mattes", data=files)  # the bad part is finished, the good one waits for its permit
+    posting = await client.post("/v1/mattes", data=files)  # the bad part is finished, the good one waits for its permit
     admission = client.app[ADMISSION]
     assert admission.occupied == 2
     with pytest.raises(QueueFullError):
-        async with admission.place("somebody else"):
+        async with admission.place("other"):
             pass
     gate.let(2)
-    assert [head["X-Status"] for head, _ in await pieces(asking)] == ["400", "200"]
+    assert [head["X-Status"] for head, _ in await pieces(posting)] == ["400", "200"]
     assert (await busy).status == 200
 
 
 @pytest.mark.parametrize("query", ["", "format=raw&width=320&height=180"])
-async def test_a_picture_alone_is_answered_with_its_mask_alone(start: Start, jpeg: bytes, query: str) -> None:
+async def test_a_form_with_one_picture_gets_a_plain_mask_response(start: Start, jpeg: bytes, query: str) -> None:
     client = await start()
     plain = await client.post(f"/v1/mattes?{query}", data=jpeg)
     alone = await client.post(f"/v1/mattes?{query}", data=form({"40": jpeg}))
@@ -267,7 +268,7 @@ async def test_a_picture_alone_is_answered_with_its_mask_alone(start: Start, jpe
     assert alone.headers["X-Person-Coverage"] == plain.headers["X-Person-Coverage"]
 
 
-async def test_a_bad_picture_alone_is_refused_as_in_a_plain_post(start: Start) -> None:
+async def test_a_form_with_one_invalid_picture_gets_a_plain_error(start: Start) -> None:
     client = await start()
     answer = await client.post("/v1/mattes", data=form({"40": b"rubbish"}))
     assert (answer.status, (await answer.json())["code"]) == (415, "unsupported_media_type")

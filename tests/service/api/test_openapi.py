@@ -14,7 +14,7 @@ from tests.service.conftest import Start
 PAGES = re.compile(r"/|/(openapi\.json|docs(\.\w+)?)|/[\w/-]+\.(css|html|js|json|mattes|svg|webm|webp|png|jpg)")
 
 
-def test_every_route_is_described_and_every_description_is_a_route(models) -> None:
+def test_the_document_describes_exactly_the_servers_routes(models) -> None:
     app = build(Settings.read(None, models=str(models)))
     routes = {
         (route.method.lower(), re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", route.resource.canonical))
@@ -25,7 +25,7 @@ def test_every_route_is_described_and_every_description_is_a_route(models) -> No
     assert described == routes
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves_and_every_schema_is_valid() -> None:
     described = build_document(["toy"])
     for name in re.findall(r"#/components/(\w+/\w+)", str(described)):
         kind, key = name.split("/")
@@ -34,7 +34,7 @@ def test_every_reference_leads_somewhere() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_every_content_is_a_media_type_of_openapi() -> None:
+def test_every_content_has_only_fields_of_openapi_media_types() -> None:
     contents = [
         content
         for methods in build_document()["paths"].values()
@@ -46,20 +46,20 @@ def test_every_content_is_a_media_type_of_openapi() -> None:
     assert {key for content in contents for key in content} <= {"schema", "example", "examples", "encoding"}
 
 
-async def test_examples_name_the_models(start: Start) -> None:
+async def test_examples_of_path_parameters_are_the_servers_models(start: Start) -> None:
     described = await (await (await start()).get("/openapi.json")).json()
     (name,) = described["paths"]["/v2/models/{name}"]["get"]["parameters"]
     assert name["schema"]["examples"] == ["toy"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs.js", "/docs.css"])
-async def test_the_page_is_served_whole(start: Start, path: str) -> None:
+async def test_the_reference_page_loads_nothing_from_other_hosts(start: Start, path: str) -> None:
     answer = await (await start()).get(path)
     assert answer.status == 200
     assert "://" not in (await answer.text()).replace("http://www.w3.org", "")
 
 
-async def test_the_page_runs_its_own_script_only(start: Start) -> None:
+async def test_the_reference_pages_policy_allows_only_its_own_script(start: Start) -> None:
     policy = (await (await start()).get("/docs")).headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy

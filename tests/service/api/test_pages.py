@@ -21,7 +21,7 @@ async def test_the_page_is_served_with_a_strict_policy(start: Start) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FILES))
-async def test_every_listed_file_is_there_and_typed(start: Start, path: str) -> None:
+async def test_every_listed_file_is_served_with_its_media_type(start: Start, path: str) -> None:
     answer = await (await start()).get(path)
     assert answer.status == 200
     assert answer.content_type != "application/octet-stream"
@@ -29,11 +29,11 @@ async def test_every_listed_file_is_there_and_typed(start: Start, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/package.json", "/README.md", "/../cli.py", "/adapters/", "/comments-behind.jpg"])
-async def test_nothing_else_is_served(start: Start, path: str) -> None:
+async def test_unlisted_files_are_not_served(start: Start, path: str) -> None:
     assert (await (await start()).get(path)).status == 404
 
 
-async def test_a_track_is_served_in_ranges(start: Start) -> None:
+async def test_a_track_supports_range_requests(start: Start) -> None:
     client = await start()
     whole = await (await client.get("/sample.mattes")).read()
     part = await client.get("/sample.mattes", headers={"Range": "bytes=4-19"})
@@ -47,19 +47,19 @@ async def test_an_unchanged_file_is_not_sent_again(start: Start) -> None:
     assert (await client.get("/danmatte.js", headers={"If-None-Match": tag})).status == 304
 
 
-async def test_other_pages_may_import_the_player(start: Start) -> None:
+async def test_pages_of_other_origins_may_import_the_player(start: Start) -> None:
     answer = await (await start()).get("/danmatte.js")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_every_module_that_is_imported_is_listed() -> None:
+def test_every_imported_module_is_listed() -> None:
     served = {WEB / name for name in FILES.values()}
     for module in sorted(path for path in served if path.suffix == ".js"):
         for name in IMPORT.findall(module.read_text("utf-8")):
             assert (module.parent / name).resolve() in served, f"{module.name} imports {name}"
 
 
-def test_every_module_of_the_folder_is_served_but_the_references_own() -> None:
+def test_every_module_of_the_web_folder_is_listed_except_docs_js() -> None:
     modules = {path.relative_to(WEB).as_posix() for path in (*WEB.glob("*.js"), *WEB.glob("adapters/*.js"))}
     assert modules - set(FILES.values()) == {"docs.js"}
 
@@ -70,7 +70,7 @@ def test_every_file_that_the_page_names_is_listed() -> None:
     assert {f"/{name}" for name in named} <= set(FILES)
 
 
-def test_nothing_comes_from_elsewhere() -> None:
+def test_served_files_reference_no_other_hosts() -> None:
     for name in set(FILES.values()):
         path = Path(WEB / name)
         if path.suffix in {".js", ".css", ".html"}:

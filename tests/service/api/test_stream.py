@@ -58,7 +58,9 @@ async def closing(socket: ClientWebSocketResponse) -> int:
     return socket.close_code
 
 
-async def test_an_answer_tells_of_its_frame(start: Start, jpeg: bytes, free_loop: None) -> None:
+async def test_an_answer_carries_pts_size_version_coverage_times_and_mask(
+    start: Start, jpeg: bytes, free_loop: None
+) -> None:
     socket = await connected(await start(real=True), "width=320&height=180")
     await socket.send_bytes(Offer(1234.5, jpeg).pack())
     answer = await answered(socket)
@@ -70,7 +72,7 @@ async def test_an_answer_tells_of_its_frame(start: Start, jpeg: bytes, free_loop
     assert (mask[67, 180], mask[5, 5]) == (255, 0)
 
 
-async def test_answers_come_in_the_order_of_their_offers(start: Start, jpeg: bytes) -> None:
+async def test_answers_keep_the_order_of_offers(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     socket = await connected(await start(held=gate, live_in_work=3))
     for pts in (3.0, 1.0, 2.0):
@@ -79,7 +81,7 @@ async def test_answers_come_in_the_order_of_their_offers(start: Start, jpeg: byt
     assert [(await answered(socket)).pts for _ in range(3)] == [3.0, 1.0, 2.0]
 
 
-async def test_a_connection_stays_with_the_version_it_drew_until_that_trial_is_over(
+async def test_a_connection_keeps_its_canary_version_until_the_policy_changes(
     start: Start, jpeg: bytes, tmp_path: Path
 ) -> None:
     for version in (1, 2):
@@ -108,7 +110,7 @@ async def test_a_connection_stays_with_the_version_it_drew_until_that_trial_is_o
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
-async def test_the_bytes_decide_what_a_picture_is(start: Start, extension: str) -> None:
+async def test_the_format_of_a_picture_is_detected_from_its_bytes(start: Start, extension: str) -> None:
     socket = await connected(await start(), "format=raw")
     await socket.send_bytes(Offer(0, pictures.encoded(extension, pictures.rectangle(90, 160))).pack())
     mask = np.frombuffer((await answered(socket)).body, np.uint8).reshape(90, 160)
@@ -116,7 +118,7 @@ async def test_the_bytes_decide_what_a_picture_is(start: Start, extension: str) 
 
 
 @pytest.mark.parametrize("picture", [Picture.NV12, Picture.RGB24])
-async def test_raw_frames_have_a_size_of_their_own(start: Start, picture: Picture) -> None:
+async def test_raw_frames_carry_their_size_in_the_offer(start: Start, picture: Picture) -> None:
     socket = await connected(await start(), "format=raw&width=80&height=45")
     pixels = pictures.rectangle(90, 160)
     planes = np.where(pixels[:, :, 0], 235, 16).astype(np.uint8).tobytes() + bytes([128]) * (90 * 160 // 2)
@@ -128,7 +130,7 @@ async def test_raw_frames_have_a_size_of_their_own(start: Start, picture: Pictur
     assert (mask[15, 45], mask[40, 5]) == (255, 0)
 
 
-async def test_a_mask_is_painted_as_the_query_says(start: Start, jpeg: bytes) -> None:
+async def test_query_options_apply_to_masks(start: Start, jpeg: bytes) -> None:
     socket = await connected(await start(), "format=raw&width=64&height=36&soft=true&polarity=background")
     await socket.send_bytes(Offer(0, jpeg).pack())
     mask = np.frombuffer((await answered(socket)).body, np.uint8).reshape(36, 64)
@@ -136,7 +138,7 @@ async def test_a_mask_is_painted_as_the_query_says(start: Start, jpeg: bytes) ->
     assert len(np.unique(mask)) > 2
 
 
-async def test_the_newest_wins_and_every_skipped_one_is_said(start: Start, jpeg: bytes) -> None:
+async def test_the_newest_offer_replaces_older_ones_and_its_answer_lists_them(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     socket = await connected(await start(held=gate, live_in_work=1))
     await offer(socket, jpeg, 0)
@@ -148,24 +150,24 @@ async def test_the_newest_wins_and_every_skipped_one_is_said(start: Start, jpeg:
     assert (second.pts, second.skipped) == (9, tuple(range(1, 9)))
 
 
-async def test_under_overload_an_answer_is_never_older_than_the_frames_in_work(start: Start, jpeg: bytes) -> None:
+async def test_under_overload_answers_lag_only_by_the_frames_in_work(start: Start, jpeg: bytes) -> None:
     gate, in_work = Gate(), 2
     socket = await connected(await start(held=gate, live_in_work=in_work))
-    told: list[float] = []
+    reported: list[float] = []
     for turn in range(20):
         await offer(socket, jpeg, *(turn * 5 + frame for frame in range(5)))
         gate.let()
         answer = await answered(socket)
-        told += [*answer.skipped, answer.pts]
+        reported += [*answer.skipped, answer.pts]
         assert answer.pts >= (turn - in_work) * 5
     gate.let(in_work + 1)
-    while told[-1] != 99:
+    while reported[-1] != 99:
         answer = await answered(socket)
-        told += [*answer.skipped, answer.pts]
-    assert told == list(range(100))
+        reported += [*answer.skipped, answer.pts]
+    assert reported == list(range(100))
 
 
-async def test_connections_do_not_skip_for_each_other(start: Start, jpeg: bytes) -> None:
+async def test_a_connections_frames_are_not_skipped_because_of_other_connections(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     client = await start(held=gate, live_in_work=1)
     sockets = [await connected(client) for _ in range(3)]
@@ -190,7 +192,7 @@ BAD_OFFERS = {
 
 
 @pytest.mark.parametrize("kind", BAD_OFFERS)
-async def test_a_bad_frame_costs_its_own_answer_only(start: Start, jpeg: bytes, kind: str) -> None:
+async def test_an_invalid_offer_gets_an_error_and_the_next_one_is_served(start: Start, jpeg: bytes, kind: str) -> None:
     message, code = BAD_OFFERS[kind]
     client = await start()
     socket = await client.ws_connect("/v1/stream", headers={"X-Request-Id": "abc-1"})
@@ -203,7 +205,7 @@ async def test_a_bad_frame_costs_its_own_answer_only(start: Start, jpeg: bytes, 
     assert ((await answered(socket)).pts, answer.skipped) == (6, ())
 
 
-async def test_a_pts_that_is_no_number_comes_back_as_it_was(start: Start, jpeg: bytes) -> None:
+async def test_an_offer_with_a_nan_pts_gets_an_error_with_that_pts(start: Start, jpeg: bytes) -> None:
     socket = await connected(await start())
     await socket.send_bytes(Offer(math.nan, jpeg).pack())
     answer = await answered(socket)
@@ -211,13 +213,13 @@ async def test_a_pts_that_is_no_number_comes_back_as_it_was(start: Start, jpeg: 
     assert json.loads(answer.body)["code"] == "bad_body"
 
 
-async def test_a_mask_too_long_for_the_header_is_an_error(start: Start) -> None:
+async def test_a_mask_wider_than_the_header_can_state_is_an_error(start: Start) -> None:
     socket = await connected(await start())
     await socket.send_bytes(Offer(1, pictures.encoded(".png", np.zeros((1, 70_000, 3), np.uint8))).pack())
     assert (await answered(socket)).status == 413
 
 
-async def test_a_late_frame_is_an_error_and_the_next_one_is_served(start: Start, jpeg: bytes) -> None:
+async def test_a_frame_over_the_deadline_gets_an_error_and_the_next_one_is_served(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     socket = await connected(await start(held=gate, deadline_s=0.2))
     await socket.send_bytes(Offer(1, jpeg).pack())
@@ -251,13 +253,13 @@ async def test_a_bad_query_is_refused_before_the_upgrade(start: Start, query: st
 
 
 @pytest.mark.parametrize("missing", UPGRADE)
-async def test_what_is_no_upgrade_is_refused(start: Start, missing: str) -> None:
+async def test_a_request_without_a_valid_upgrade_is_refused(start: Start, missing: str) -> None:
     headers = {name: value for name, value in UPGRADE.items() if name != missing}
     answer = await (await start()).get("/v1/stream", headers=headers)
     assert (answer.status, (await answer.json())["code"]) == (400, "bad_request")
 
 
-async def test_connections_are_limited_and_each_has_a_place(start: Start) -> None:
+async def test_connections_are_limited_and_each_occupies_a_place(start: Start) -> None:
     client = await start(live_connections=2)
     sockets = [await connected(client) for _ in range(2)]
     assert client.app[ADMISSION].occupied == 2
@@ -269,18 +271,18 @@ async def test_connections_are_limited_and_each_has_a_place(start: Start) -> Non
     assert not (await connected(client)).closed
 
 
-async def test_nobody_waits_behind_quiet_connections_and_they_are_not_thrown_out(start: Start, jpeg: bytes) -> None:
+async def test_idle_connections_do_not_delay_posts_and_are_not_evicted(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=0.05, in_flight=1, queue=4)
     sockets = [await connected(client) for _ in range(3)]
     answers = [await client.post("/v1/mattes", data=jpeg) for _ in range(3)]
     assert [answer.status for answer in answers] == [200] * 3
-    assert client.app[ADMISSION].predict_wait_s("somebody") == 0
+    assert client.app[ADMISSION].predict_wait_s("other") == 0
     for socket in sockets:
         await socket.send_bytes(Offer(1, jpeg).pack())
         assert (await answered(socket)).status == 200
 
 
-async def test_live_connections_take_no_places_of_posts_nor_posts_theirs(start: Start, jpeg: bytes) -> None:
+async def test_live_connections_and_posts_have_separate_limits(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     client = await start(held=gate, queue=1)
     sockets = [await connected(client) for _ in range(2)]
@@ -302,7 +304,9 @@ async def test_live_connections_take_no_places_of_posts_nor_posts_theirs(start: 
         (bytes(2000), WSCloseCode.MESSAGE_TOO_BIG),
     ],
 )
-async def test_what_is_no_offer_ends_the_connection(start: Start, message: bytes, code: WSCloseCode) -> None:
+async def test_a_malformed_or_too_large_message_closes_the_connection(
+    start: Start, message: bytes, code: WSCloseCode
+) -> None:
     client = await start(max_body_bytes=1000)
     socket = await connected(client)
     await socket.send_bytes(message)
@@ -310,7 +314,7 @@ async def test_what_is_no_offer_ends_the_connection(start: Start, message: bytes
     await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
-async def test_text_ends_the_connection_after_what_was_taken_in(start: Start, jpeg: bytes) -> None:
+async def test_a_text_message_closes_the_connection_after_pending_answers(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     socket = await connected(await start(held=gate))
     await offer(socket, jpeg, 1)
@@ -320,7 +324,7 @@ async def test_text_ends_the_connection_after_what_was_taken_in(start: Start, jp
     assert await closing(socket) == WSCloseCode.UNSUPPORTED_DATA
 
 
-async def test_the_largest_frame_is_the_largest_body(start: Start) -> None:
+async def test_frames_are_limited_by_max_body_bytes(start: Start) -> None:
     socket = await connected(await start(max_body_bytes=1000))
     await socket.send_bytes(Offer(1, bytes(1000)).pack())
     assert (await answered(socket)).status == 415
@@ -328,7 +332,7 @@ async def test_the_largest_frame_is_the_largest_body(start: Start) -> None:
     assert await closing(socket) == WSCloseCode.MESSAGE_TOO_BIG
 
 
-async def test_a_flood_ends_with_every_pts_said(start: Start, jpeg: bytes) -> None:
+async def test_a_flood_closes_the_connection_after_listing_every_skipped_pts(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     socket = await connected(await start(held=gate, live_in_work=1))
     await offer(socket, jpeg, 0)
@@ -349,7 +353,7 @@ async def test_an_idle_connection_is_closed(start: Start, jpeg: bytes) -> None:
     assert await closing(socket) == WSCloseCode.OK
 
 
-async def test_a_connection_idles_whatever_pings_and_pongs_come_on_it(start: Start, jpeg: bytes) -> None:
+async def test_pings_and_pongs_do_not_keep_an_idle_connection_open(start: Start, jpeg: bytes) -> None:
     client = await start(live_idle_s=0.5, live_heartbeat_s=0.1)
     socket = await client.ws_connect("/v1/stream")  # answers pings, as browsers do
     await socket.send_bytes(Offer(1, jpeg).pack())
@@ -365,14 +369,14 @@ async def test_a_connection_idles_whatever_pings_and_pongs_come_on_it(start: Sta
     pinging.cancel()
 
 
-async def test_who_answers_no_ping_is_let_go(start: Start) -> None:
+async def test_a_client_that_answers_no_pings_is_disconnected(start: Start) -> None:
     client = await start(live_heartbeat_s=0.2)
     socket = await connected(client)
     assert (await socket.receive()).type is WSMsgType.PING
     await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
-async def test_who_reads_no_answers_is_let_go(start: Start, jpeg: bytes) -> None:
+async def test_a_client_that_reads_no_answers_is_disconnected(start: Start, jpeg: bytes) -> None:
     client = await start(live_unread_s=0.2, live_in_work=1)
     socket = await connected(client, "format=raw&width=2000&height=2000")
 
@@ -387,7 +391,7 @@ async def test_who_reads_no_answers_is_let_go(start: Start, jpeg: bytes) -> None
 
 
 @pytest.mark.parametrize("abrupt", [False, True])
-async def test_leaving_in_the_middle_frees_everything(start: Start, jpeg: bytes, abrupt: bool) -> None:
+async def test_a_closed_connection_frees_its_place_and_permits(start: Start, jpeg: bytes, abrupt: bool) -> None:
     gate = Gate()
     client = await start(held=gate, live_in_work=2, in_flight=2)
     socket = await connected(client)
@@ -404,7 +408,7 @@ async def test_leaving_in_the_middle_frees_everything(start: Start, jpeg: bytes,
     assert [answer.status for answer in answers] == [200, 200]
 
 
-async def test_draining_answers_what_was_taken_in_and_says_goodbye(start: Start, jpeg: bytes) -> None:
+async def test_draining_sends_pending_answers_and_closes_with_going_away(start: Start, jpeg: bytes) -> None:
     gate = Gate()
     client = await start(held=gate, live_in_work=1)
     socket, quiet = await connected(client), await connected(client)
@@ -430,7 +434,7 @@ HEADERS = some.tuples(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=some.lists(HEADERS | some.binary(max_size=100), min_size=1, max_size=5))
-async def test_hostile_bytes_are_answered_or_end_the_connection(start: Start, messages: list[bytes]) -> None:
+async def test_random_messages_get_an_error_or_close_the_connection(start: Start, messages: list[bytes]) -> None:
     client = await start()
     socket = await client.ws_connect("/v1/stream")
     for message in messages:
@@ -443,7 +447,7 @@ async def test_hostile_bytes_are_answered_or_end_the_connection(start: Start, me
     await client.close()
 
 
-async def test_sigterm_ends_live_connections_with_everything_answered(
+async def test_sigterm_closes_live_connections_after_pending_answers(
     process: tuple[subprocess.Popen[str], str], jpeg: bytes
 ) -> None:
     server, address = process
@@ -455,7 +459,7 @@ async def test_sigterm_ends_live_connections_with_everything_answered(
     assert await asyncio.to_thread(server.wait, 10) == 0
 
 
-async def test_steady_masks_know_the_frames_before_and_no_neighbours(start: Start) -> None:
+async def test_stabilised_masks_depend_only_on_earlier_frames_of_the_same_connection(start: Start) -> None:
     def frame(level: int) -> bytes:
         pixels = pictures.noise(90, 160) // 4
         pixels[30:60, 60:100] = level
@@ -474,7 +478,7 @@ async def test_steady_masks_know_the_frames_before_and_no_neighbours(start: Star
     assert painted == {"steady": [255] * 4, "plain": [255, 0, 255, 0], "neighbour": [0] * 4}
 
 
-async def test_a_clean_close_is_no_caller_who_left(start: Start, jpeg: bytes) -> None:
+async def test_a_clean_close_is_not_counted_as_an_abandoned_request(start: Start, jpeg: bytes) -> None:
     client = await start()
     for code in (1000, 1001):
         socket = await connected(client)
@@ -487,10 +491,10 @@ async def test_a_clean_close_is_no_caller_who_left(start: Start, jpeg: bytes) ->
     assert 'outcome="left"' not in page
 
 
-async def test_the_upgrade_names_its_request_and_trace(start: Start) -> None:
+async def test_the_upgrade_response_carries_request_id_and_traceparent(start: Start) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     headers = {"X-Request-Id": "abc-1", "traceparent": trace}
     async with (await start()).ws_connect("/v1/stream", headers=headers) as socket:
         assert socket._response.status == 101
-        said = socket._response.headers
-        assert (said["X-Request-Id"], said["traceparent"]) == ("abc-1", trace)
+        received_headers = socket._response.headers
+        assert (received_headers["X-Request-Id"], received_headers["traceparent"]) == ("abc-1", trace)

@@ -51,7 +51,7 @@ status = get_model_status_pb2.GetModelStatusRequest()
 status.model_spec.name = "toy"
 states = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(status, timeout=20).model_version_status
 print("states", [(each.version, each.state, each.status.error_code) for each in states])
-request.model_spec.name = "nobody"
+request.model_spec.name = "unknown"
 try:
     stub.Predict(request, timeout=20)
 except grpc.RpcError as error:
@@ -60,7 +60,7 @@ except grpc.RpcError as error:
 
 
 @pytest.mark.slow
-async def test_tensorflow_servings_own_client_is_served(connect: Connect, jpeg: bytes, tmp_path: Path) -> None:
+async def test_tensorflow_servings_client_works_unmodified(connect: Connect, jpeg: bytes, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow_serving")
     side = await connect()
     picture = tmp_path / "frame.jpg"
@@ -77,7 +77,7 @@ async def test_tensorflow_servings_own_client_is_served(connect: Connect, jpeg: 
     ], run.stderr[-2000:]
 
 
-async def test_ovms_client_over_grpc_is_served(connect: Connect, jpeg: bytes) -> None:
+async def test_ovmsclient_works_over_grpc(connect: Connect, jpeg: bytes) -> None:
     ovms = pytest.importorskip("ovmsclient")
     side = await connect()
 
@@ -94,12 +94,12 @@ async def test_ovms_client_over_grpc_is_served(connect: Connect, jpeg: bytes) ->
             2: "AVAILABLE",
         }
         with pytest.raises(ovms.tfs_compat.base.errors.ModelNotFoundError):
-            client.predict({"frame": [jpeg]}, "nobody")
+            client.predict({"frame": [jpeg]}, "unknown")
 
     await asyncio.to_thread(ask)
 
 
-async def test_ovms_client_over_rest_is_served(start: Start, jpeg: bytes) -> None:
+async def test_ovmsclient_works_over_rest(start: Start, jpeg: bytes) -> None:
     ovms = pytest.importorskip("ovmsclient")
     server = await start()
 
@@ -128,7 +128,7 @@ async def test_ovms_client_over_rest_is_served(start: Start, jpeg: bytes) -> Non
         ),
     ],
 )
-async def test_a_bad_tensor_is_refused_with_its_name(connect: Connect, tensor: dict, says: str) -> None:
+async def test_an_invalid_tensor_is_refused_with_the_reason(connect: Connect, tensor: dict, says: str) -> None:
     side = await connect()
     kind = message("tensorflow.serving.PredictRequest")
     request = kind(model_spec={"name": "toy"}, inputs={"frame": message("tensorflow.serving.TensorProto")(**tensor)})
@@ -141,7 +141,7 @@ async def test_a_bad_tensor_is_refused_with_its_name(connect: Connect, tensor: d
     assert says in refused.value.details()
 
 
-async def test_what_is_not_served_of_the_service_says_so(connect: Connect) -> None:
+async def test_unsupported_methods_of_the_service_are_unimplemented(connect: Connect) -> None:
     side = await connect()
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await side.channel.unary_unary("/tensorflow.serving.PredictionService/Classify")(b"", timeout=20)

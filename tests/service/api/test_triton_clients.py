@@ -65,7 +65,9 @@ def grpc(start: Start) -> Address:
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("coding", [None, "gzip", "deflate"])
-async def test_http_tensors(http: Address, binary: bool, coding: str | None) -> None:
+async def test_the_http_client_exchanges_tensors_as_json_and_binary_with_compression(
+    http: Address, binary: bool, coding: str | None
+) -> None:
     address = await http(real=True)
 
     def ask() -> np.ndarray:
@@ -82,7 +84,7 @@ async def test_http_tensors(http: Address, binary: bool, coding: str | None) -> 
     assert values == pytest.approx(0.2, abs=1e-6)
 
 
-async def test_http_pictures(http: Address, jpeg: bytes) -> None:
+async def test_the_http_client_sends_pictures_and_gets_masks(http: Address, jpeg: bytes) -> None:
     address = await http(real=True)
 
     def ask() -> bytes:
@@ -97,7 +99,7 @@ async def test_http_pictures(http: Address, jpeg: bytes) -> None:
     assert (mask.shape, mask[135, 360]) == ((360, 640), 255)
 
 
-async def test_http_questions(http: Address) -> None:
+async def test_the_http_client_reads_health_metadata_and_statistics(http: Address) -> None:
     address = await http()
 
     def ask() -> None:
@@ -117,7 +119,7 @@ async def test_http_questions(http: Address) -> None:
     await asyncio.to_thread(ask)
 
 
-async def test_http_refusals(http: Address) -> None:
+async def test_the_http_client_reports_refused_requests_and_remains_usable(http: Address) -> None:
     address = await http()
 
     def ask() -> None:
@@ -131,19 +133,19 @@ async def test_http_refusals(http: Address) -> None:
     await asyncio.to_thread(ask)
 
 
-async def test_http_many_at_once(http: Address) -> None:
+async def test_the_http_client_sends_concurrent_requests(http: Address) -> None:
     address = await http(real=True)
 
     def ask() -> list[np.ndarray]:
         with tritonclient.http.InferenceServerClient(address, concurrency=4) as client:
-            asked = [client.async_infer("toy", [tensor(tritonclient.http, light())]) for _ in range(12)]
-            return [request.get_result().as_numpy("person") for request in asked]
+            pending = [client.async_infer("toy", [tensor(tritonclient.http, light())]) for _ in range(12)]
+            return [request.get_result().as_numpy("person") for request in pending]
 
     answers = await asyncio.to_thread(ask)
     assert all(values == pytest.approx(0.2, abs=1e-6) for values in answers)
 
 
-async def test_http_raw_bodies(http: Address) -> None:
+async def test_bodies_generated_and_parsed_by_the_http_client_are_compatible(http: Address) -> None:
     address = await http()
 
     def ask() -> np.ndarray:
@@ -157,7 +159,7 @@ async def test_http_raw_bodies(http: Address) -> None:
     assert (await asyncio.to_thread(ask)).shape == (1, TOY.rows, TOY.columns, 1)
 
 
-async def test_asyncio_tensors(http: Address, jpeg: bytes) -> None:
+async def test_the_asyncio_http_client_sends_tensors_and_pictures(http: Address, jpeg: bytes) -> None:
     library = tritonclient.http.aio
     async with library.InferenceServerClient(await http(real=True)) as client:
         answer = await client.infer("toy", [tensor(library, light())])
@@ -169,7 +171,7 @@ async def test_asyncio_tensors(http: Address, jpeg: bytes) -> None:
             await client.infer("toi", [tensor(library, light())])
 
 
-async def test_grpc_tensors(grpc: Address, jpeg: bytes) -> None:
+async def test_the_grpc_client_sends_tensors_and_pictures(grpc: Address, jpeg: bytes) -> None:
     address = await grpc(real=True)
 
     def ask() -> None:
@@ -188,7 +190,7 @@ async def test_grpc_tensors(grpc: Address, jpeg: bytes) -> None:
     await asyncio.to_thread(ask)
 
 
-async def test_grpc_questions(grpc: Address) -> None:
+async def test_the_grpc_client_reads_health_metadata_and_statistics(grpc: Address) -> None:
     address = await grpc()
 
     def ask() -> None:
@@ -208,7 +210,7 @@ async def test_grpc_questions(grpc: Address) -> None:
     await asyncio.to_thread(ask)
 
 
-async def test_grpc_streams(grpc: Address) -> None:
+async def test_the_grpc_client_continues_a_stream_after_a_failed_request(grpc: Address) -> None:
     address = await grpc(real=True)
 
     def ask() -> list[object]:
@@ -227,7 +229,7 @@ async def test_grpc_streams(grpc: Address) -> None:
     assert third[0].as_numpy("person") == pytest.approx(0.2, abs=1e-6)
 
 
-async def test_grpc_with_asyncio(grpc: Address) -> None:
+async def test_the_asyncio_grpc_client_sends_concurrent_and_streamed_requests(grpc: Address) -> None:
     library = tritonclient.grpc.aio
     async with library.InferenceServerClient(await grpc(real=True)) as client:
         answers = await asyncio.gather(*(client.infer("toy", [tensor(library, light())]) for _ in range(8)))

@@ -42,7 +42,7 @@ REQUEST = st.fixed_dictionaries(
     },
 )
 BODY = st.one_of(
-    REQUEST.map(lambda asked: json.dumps(asked).encode()), JSON.map(lambda asked: json.dumps(asked).encode())
+    REQUEST.map(lambda value: json.dumps(value).encode()), JSON.map(lambda value: json.dumps(value).encode())
 )
 
 
@@ -50,7 +50,7 @@ BODY = st.one_of(
 @example(head=b"", behind=b"", length=None)
 @example(head=b'{"inputs":[]}', behind=b"", length=13)
 @settings(max_examples=300, deadline=1000)
-def test_reading_raises_nothing_else(head: bytes, behind: bytes, length: object) -> None:
+def test_reading_a_random_request_raises_only_request_errors(head: bytes, behind: bytes, length: object) -> None:
     body = head + behind
     with suppress(RequestError):
         read_request(body, find_json_length(None if length is None else str(length), body))
@@ -60,21 +60,23 @@ def test_reading_raises_nothing_else(head: bytes, behind: bytes, length: object)
 
 @given(head=BODY, behind=st.binary(), lying=st.booleans())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_every_post_is_answered(start: Start, head: bytes, behind: bytes, lying: bool) -> None:
+async def test_every_random_request_gets_a_response_in_time(
+    start: Start, head: bytes, behind: bytes, lying: bool
+) -> None:
     client = _STARTED.get(start) or _STARTED.setdefault(start, await start())
     headers = {LENGTH_HEADER: str(len(head) // 2 if lying else len(head))}
     async with asyncio.timeout(10):
         answer = await client.post("/v2/models/toy/infer", data=head + behind, headers=headers)
-        told = await answer.read()
-    assert answer.status in (200, 400, 404, 408, 413, 415, 422), told
-    assert answer.status == 200 or json.loads(told)["error"]
+        content = await answer.read()
+    assert answer.status in (200, 400, 404, 408, 413, 415, 422), content
+    assert answer.status == 200 or json.loads(content)["error"]
 
 
 _STARTED: dict[Any, Any] = {}
 
 
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=60), rows=st.integers(1, 6))
-def test_arrays_survive_the_round_trip(values: list[int], rows: int) -> None:
+def test_json_arrays_survive_a_round_trip(values: list[int], rows: int) -> None:
     shape = (rows, len(values))
     array = np.array(values * rows, np.uint8).reshape(shape)
     for text in (json.dumps(array.tolist()).encode(), json_arrays.write_nested(array)):
@@ -84,7 +86,7 @@ def test_arrays_survive_the_round_trip(values: list[int], rows: int) -> None:
 
 
 @pytest.mark.parametrize("count", [2**14 - 1, 2**14, 2**14 + 1, 2**17])
-def test_arrays_are_whole_across_steps(count: int) -> None:
+def test_long_json_arrays_survive_a_round_trip_in_steps(count: int) -> None:
     array = np.arange(count).astype(np.uint8)
     assert np.array_equal(json_arrays.parse_array("x", json_arrays.write_flat(array), UINT8, (count,)), array)
     assert np.array_equal(
@@ -95,6 +97,6 @@ def test_arrays_are_whole_across_steps(count: int) -> None:
 @pytest.mark.parametrize(
     "text", [b"[[1,2,3],[4]]", b"[1,2,3,4]", b"[[1,2],[3,4],[]]", b"[[[1,2],[3,4]]]", b'[[1,2],["3",4]]']
 )
-def test_arrays_of_another_structure_are_refused(text: bytes) -> None:
+def test_json_arrays_whose_nesting_contradicts_the_shape_are_refused(text: bytes) -> None:
     with pytest.raises(TensorError):
         json_arrays.parse_array("x", text, UINT8, (2, 2))

@@ -33,14 +33,16 @@ def run(video: Path, target: Path, models: Path, *words: Any) -> int:
     return cli.main(["live", str(video), str(target), "--models", str(models), *map(str, words)])
 
 
-def test_the_rendition_ends_with_what_came(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rendition_of_an_interrupted_stream_ends_with_the_masks_made_before(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = video.with_name("masks.m3u8")
     assert run(video, target, models, "--segment-s", 1) == 2
     assert "expected the stream to continue" in capsys.readouterr().err
     assert m3u8.load(str(target)).is_endlist
 
 
-def test_the_relay_passes_on_what_waited(video: Path, models: Path) -> None:
+def test_a_relay_of_an_interrupted_stream_sends_its_delayed_packets(video: Path, models: Path) -> None:
     target = video.with_name("out.ts")
     assert run(video, target, models, "--delay-s", 60) == 2
     with av.open(str(target)) as container:

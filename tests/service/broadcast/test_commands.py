@@ -33,7 +33,7 @@ def video(tmp_path: Path) -> Path:
     return write(tmp_path / "walk.mp4", walking(60), sound_s=2)
 
 
-def test_masks_go_beside_the_stream(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_writes_masks_as_a_rendition(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = video.with_name("masks.m3u8")
     words = ["live", str(video), str(target), "--models", str(models), "--segment-s", "1", "--window", "2"]
     assert cli.main(words) == 0
@@ -44,7 +44,7 @@ def test_masks_go_beside_the_stream(video: Path, models: Path, capsys: pytest.Ca
     assert "masks," in capsys.readouterr().err
 
 
-def test_masks_go_within_the_stream(video: Path, models: Path) -> None:
+def test_live_relays_the_stream_with_masks_as_sei_messages(video: Path, models: Path) -> None:
     target = video.with_name("out.ts")
     assert cli.main(["live", str(video), str(target), "--models", str(models), "--delay-s", "5"]) == 0
     with av.open(str(target)) as container:
@@ -57,7 +57,9 @@ def test_masks_go_within_the_stream(video: Path, models: Path) -> None:
     assert {(mask.width, mask.height) for mask in masks} == {(320, 180)}
 
 
-def test_regions_are_asked_for_by_name(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_accepts_known_regions_and_refuses_unknown_ones(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["live", str(video), str(video.with_name("masks.m3u8")), "--models", str(models), "--region"]
     assert cli.main([*words, "person"]) == 0
     assert cli.main([*words, "person,tree"]) == 2
@@ -73,7 +75,7 @@ class Clock:
         return self.now
 
 
-def test_a_mask_that_comes_too_late_is_left_out_and_the_packet_goes_on_time(video: Path, tmp_path: Path) -> None:
+def test_a_late_mask_is_omitted_and_its_packet_is_sent_on_time(video: Path, tmp_path: Path) -> None:
     clock, left = Clock(), list[int]()
     with StreamInput(str(video), sleep=lambda _: None) as stream:
         relay = Relay(str(tmp_path / "out.ts"), stream.streams[:1], delay_s=0.5, clock=clock)
@@ -109,7 +111,7 @@ def matte(frame: DecodedFrame) -> Entry:
     return Entry(frame.pts_ms, MASK)
 
 
-def test_a_pipe_that_says_nothing_keeps_nobody_from_ending_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_ends_the_program_although_its_input_pipe_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "_LEAVE_S", 0.1)
 
     def read() -> Iterator[Arrival]:
@@ -120,16 +122,16 @@ def test_a_pipe_that_says_nothing_keeps_nobody_from_ending_the_program(monkeypat
     assert commands.watch_stream(Source(read), matte, print).masks == 0
 
 
-def test_whatever_ends_the_reading_is_no_good_end() -> None:
+def test_an_unexpected_exception_of_the_reader_is_raised() -> None:
     def read() -> Iterator[Arrival]:
-        raise ValueError("nobody thought of that")
+        raise ValueError("an unexpected fault")
         yield
 
-    with pytest.raises(ValueError, match="nobody thought"):
+    with pytest.raises(ValueError, match="an unexpected fault"):
         commands.watch_stream(Source(read), matte, print)
 
 
-def test_a_frame_that_cannot_be_converted_is_told_with_its_stream(video: Path) -> None:
+def test_the_error_of_an_unconvertible_frame_names_its_stream(video: Path) -> None:
     def refuse(frame: DecodedFrame) -> Entry:
         raise TrackError(f"{frame.pts_ms} ms: expected pixels that can be converted, received xyz")
 
@@ -141,10 +143,10 @@ class StuckContainer:
     """An address that accepts no more data, because its receiver has stopped reading."""
 
     def __init__(self, real: object) -> None:
-        self.is_asked, self._never, self._real = threading.Event(), threading.Event(), real  # whose streams are used
+        self.is_called, self._never, self._real = threading.Event(), threading.Event(), real  # whose streams are used
 
     def mux(self, packet: object) -> None:
-        self.is_asked.set()
+        self.is_called.set()
         self._never.wait()
 
     def close(self) -> None:
@@ -161,7 +163,9 @@ def stick(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> StuckContainer:
     return relay._container
 
 
-def test_a_target_that_takes_nothing_is_given_up(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sending_to_a_target_that_accepts_no_data_times_out(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with StreamInput(str(video), sleep=lambda _: None) as stream:
         relay = Relay(str(tmp_path / "out.ts"), stream.streams, delay_s=0)
         stick(relay, monkeypatch)
@@ -172,7 +176,7 @@ def test_a_target_that_takes_nothing_is_given_up(video: Path, tmp_path: Path, mo
             relay.finish()  # it doesn't wait for the queued packets either
 
 
-def test_what_waits_is_not_waited_for_at_the_end_where_nobody_takes_it(
+def test_finishing_a_relay_times_out_if_its_target_accepts_no_data(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with StreamInput(str(video), sleep=lambda _: None) as stream:
@@ -182,16 +186,16 @@ def test_what_waits_is_not_waited_for_at_the_end_where_nobody_takes_it(
         stuck = stick(relay, monkeypatch)
         with pytest.raises(TrackError, match="expected the target to accept data"):
             relay.finish()
-        assert stuck.is_asked.is_set()
+        assert stuck.is_called.is_set()
 
 
-def test_another_codec_is_refused(tmp_path: Path) -> None:
+def test_a_relay_refuses_codecs_other_than_h264(tmp_path: Path) -> None:
     path = write(tmp_path / "walk.mkv", walking(5), codec="mpeg4")
     with StreamInput(str(path)) as stream, pytest.raises(TrackError, match=r"expected H\.264"):
         Relay(str(tmp_path / "out.ts"), stream.streams)
 
 
-def test_a_stream_is_not_written_over_itself(
+def test_a_target_that_is_the_source_file_is_refused(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     content, link = video.read_bytes(), tmp_path / "link.ts"
@@ -202,14 +206,12 @@ def test_a_stream_is_not_written_over_itself(
         assert video.read_bytes() == content
 
 
-def test_a_stream_that_is_not_there_is_said_in_a_line(
-    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_source_file_is_reported(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["live", str(tmp_path / "none.mp4"), str(tmp_path / "a.m3u8"), "--models", str(models)]) == 2
     assert "expected a stream" in capsys.readouterr().err
 
 
-def test_a_track_becomes_a_rendition_that_the_videos_playlist_names(
+def test_convert_makes_a_rendition_and_adds_it_to_the_multivariant_playlist(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with TrackWriter(tmp_path / "film.mattes", TrackHeader(Size(18, 32), "person")) as writer:

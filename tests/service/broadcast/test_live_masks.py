@@ -67,19 +67,19 @@ def test_over_an_hour_the_delay_is_bounded_and_does_not_drift(cost_s: float) -> 
     assert [pts for _, pts in delivered] == sorted({pts for _, pts in delivered})
 
 
-def test_a_machine_that_keeps_up_skips_nothing() -> None:
+def test_a_machine_that_keeps_up_skips_no_frames() -> None:
     tally, delivered = run(25, 60, 0.01)
     assert (tally.masks, tally.skipped) == (1500, 0)
     assert "1500 masks, 0 frames skipped" in tally.describe()
     assert len(delivered) == 1500
 
 
-def test_memory_of_delays_is_bounded() -> None:
+def test_the_number_of_stored_delays_is_bounded() -> None:
     tally, _ = run(25, 3600, 0.001)
     assert len(tally.delays_ms) <= 4096
 
 
-def test_the_newest_frame_takes_the_place_of_the_one_before() -> None:
+def test_a_newer_frame_replaces_the_one_waiting_in_the_slot() -> None:
     slot = FrameSlot(clock=lambda: 7.0)
     for pts_ms in (0, 40, 80):
         slot.put(Picture(pts_ms))  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_the_newest_frame_takes_the_place_of_the_one_before() -> None:
     assert slot.take() is None
 
 
-def test_who_waits_for_a_frame_is_woken() -> None:
+def test_a_new_frame_or_closing_wakes_a_waiting_thread() -> None:
     slot, found = FrameSlot(), list[WaitingFrame | None]()
     taker = threading.Thread(target=lambda: found.extend([slot.take(), slot.take()]))
     taker.start()
@@ -103,7 +103,7 @@ def test_who_waits_for_a_frame_is_woken() -> None:
     assert found[1] is None
 
 
-def test_what_waits_is_taken_before_an_error_is_told() -> None:
+def test_a_waiting_frame_is_taken_before_the_error_is_raised() -> None:
     slot = FrameSlot()
     slot.put(Picture(0))  # type: ignore[arg-type]
     slot.close(TrackError("the stream broke off"))

@@ -55,7 +55,7 @@ def relay_video(source: Path, target: Path, *, masks: bool = True, delay_s: floa
 
 @pytest.mark.parametrize("b_frames", [0, 2])
 @pytest.mark.parametrize(("source", "target"), [(".mp4", ".ts"), (".ts", ".mp4"), (".mkv", ".flv"), (".mp4", ".mkv")])
-def test_every_picture_has_its_own_mask_in_every_container(
+def test_every_frame_carries_its_own_mask_in_every_container(
     source: str, target: str, b_frames: int, tmp_path: Path
 ) -> None:
     path = write(tmp_path / f"in{source}", walking(30), b_frames=b_frames)
@@ -65,7 +65,7 @@ def test_every_picture_has_its_own_mask_in_every_container(
     assert [each.coverage for each in after] == pytest.approx([each.pts_ms / 10_000 for each in before])
 
 
-def test_a_stream_without_masks_is_passed_on_as_it_is(tmp_path: Path) -> None:
+def test_packets_without_masks_are_relayed_unchanged(tmp_path: Path) -> None:
     path = write(tmp_path / "in.mp4", walking(30))
     assert relay_video(path, tmp_path / "out.mp4", masks=False) == 0
     with av.open(str(path)) as one, av.open(str(tmp_path / "out.mp4")) as other:
@@ -73,7 +73,7 @@ def test_a_stream_without_masks_is_passed_on_as_it_is(tmp_path: Path) -> None:
     assert pairs[0] == pairs[1]
 
 
-def test_memory_of_masks_that_no_packet_takes_is_bounded(tmp_path: Path) -> None:
+def test_the_number_of_stored_masks_without_a_packet_is_bounded(tmp_path: Path) -> None:
     path = write(tmp_path / "in.mp4", walking(3))
     with (
         StreamInput(str(path), sleep=lambda _: None) as stream,
@@ -86,7 +86,7 @@ def test_memory_of_masks_that_no_packet_takes_is_bounded(tmp_path: Path) -> None
             relay.pass_on(arrival.packet)
 
 
-def test_a_target_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_target_is_reported(tmp_path: Path) -> None:
     with StreamInput(str(write(tmp_path / "in.mp4", walking(3)))) as stream:
         with pytest.raises(TrackError, match="expected a target that accepts the stream"):
             Relay(str(tmp_path / "none/out.ts"), stream.streams)

@@ -46,7 +46,7 @@ def test_a_finished_rendition_has_every_mask_in_its_segment(tmp_path: Path) -> N
     assert all(np.array_equal(mask, make_entry(2000 + 40 * at).mask) for at, (*_, mask) in enumerate(cues[1]))
 
 
-def test_a_live_mask_does_not_stay_while_frames_are_lost(tmp_path: Path) -> None:
+def test_a_live_mask_is_shown_for_at_most_a_second_while_frames_are_lost(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=2000, window=6))
     for pts_ms in (0, 1900, 7000):
         rendition.add(make_entry(pts_ms))
@@ -57,7 +57,7 @@ def test_a_live_mask_does_not_stay_while_frames_are_lost(tmp_path: Path) -> None
     assert cues == [[("00:00:00.000", "00:00:01.000"), lost], [lost], [], [("00:00:07.000", "00:00:08.000")]]
 
 
-def test_a_mask_across_the_end_of_a_segment_is_in_both(tmp_path: Path) -> None:
+def test_a_mask_shown_across_segment_boundaries_is_in_each_segment(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000))
     for pts_ms in (0, 900, 2100):
         rendition.add(make_entry(pts_ms))
@@ -80,11 +80,11 @@ def run_live(folder: Path, *, seconds: int) -> m3u8.M3U8:
     return m3u8.load(str(folder / "masks.m3u8"))
 
 
-def test_numbers_go_on_where_an_earlier_run_left_off(tmp_path: Path) -> None:
+def test_segment_numbers_continue_from_those_of_an_earlier_run(tmp_path: Path) -> None:
     """Otherwise, connected players would wait for the old numbers: a media sequence must never decrease."""
     others = ("masks-1-000001.vtt", "masks-12.vtt", "another-000001.vtt", "masks-000001.vtt.bak")
     for name in others:
-        (tmp_path / name).write_text("of somebody else")
+        (tmp_path / name).write_text("of a different program")
     first, second = run_live(tmp_path, seconds=20), run_live(tmp_path, seconds=5)
     assert first.media_sequence + len(first.segments) == 20
     assert second.media_sequence == 22
@@ -94,7 +94,7 @@ def test_numbers_go_on_where_an_earlier_run_left_off(tmp_path: Path) -> None:
     assert all((tmp_path / name).exists() for name in others)
 
 
-def test_a_finished_rendition_begins_with_the_first_number(tmp_path: Path) -> None:
+def test_a_finished_rendition_starts_with_segment_number_0(tmp_path: Path) -> None:
     run_live(tmp_path, seconds=5)
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000))
     for pts_ms in (0, 900):
@@ -103,7 +103,7 @@ def test_a_finished_rendition_begins_with_the_first_number(tmp_path: Path) -> No
     assert m3u8.load(str(tmp_path / "masks.m3u8")).segments[0].uri == "masks-000000.vtt"
 
 
-def test_a_live_playlist_slides_and_old_segments_go(tmp_path: Path) -> None:
+def test_a_live_playlist_is_a_sliding_window_and_old_segments_are_deleted(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000, window=3))
     for pts_ms in range(0, 20_001, 100):
         rendition.add(make_entry(pts_ms))
@@ -116,7 +116,7 @@ def test_a_live_playlist_slides_and_old_segments_go(tmp_path: Path) -> None:
     assert m3u8.load(str(tmp_path / "masks.m3u8")).is_endlist
 
 
-def test_segments_of_a_stream_that_is_joined_late_begin_at_whole_multiples(tmp_path: Path) -> None:
+def test_segments_of_a_stream_joined_late_start_at_multiples_of_their_length(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000, window=3, date_ms=10**12))
     for pts_ms in range(3_600_700, 3_603_001, 100):
         rendition.add(make_entry(pts_ms))
@@ -126,7 +126,7 @@ def test_segments_of_a_stream_that_is_joined_late_begin_at_whole_multiples(tmp_p
     assert round(1000 * date.timestamp()) == 10**12 + 3_600_000
 
 
-def test_players_learn_the_streams_own_time(tmp_path: Path) -> None:
+def test_segments_map_their_times_to_the_streams_mpegts_timestamps(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "film.mattes", HEADER) as writer:
         for pts_ms in range(0, 3000, 40):
             writer.add(make_entry(pts_ms))
@@ -136,14 +136,14 @@ def test_players_learn_the_streams_own_time(tmp_path: Path) -> None:
     assert text.startswith(f"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:{95_443_800 * 90 % 2**33}\n\n")
 
 
-def test_masks_that_go_back_are_refused(tmp_path: Path) -> None:
+def test_masks_whose_times_do_not_increase_are_refused(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions())
     rendition.add(make_entry(40))
     with pytest.raises(TrackError, match="expected more than 40 ms"):
         rendition.add(make_entry(40))
 
 
-def test_nothing_is_no_rendition_and_a_missing_folder_is_said(tmp_path: Path) -> None:
+def test_an_empty_rendition_and_a_missing_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="at least one mask"):
         Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions()).finish()
     rendition = Rendition(tmp_path / "none/masks.m3u8", HEADER, RenditionOptions())
@@ -157,20 +157,20 @@ VARIANTS = (
 )
 
 
-def test_a_multivariant_playlist_offers_the_masks_and_chooses_them_for_nobody() -> None:
+def test_masks_in_a_multivariant_playlist_are_not_selected_by_default() -> None:
     found = m3u8.loads(add_to_multivariant(VARIANTS.format(more=""), "masks.m3u8"))
     (media,) = found.media
     assert (media.type, media.uri, media.default, media.autoselect) == ("SUBTITLES", "masks.m3u8", "NO", "NO")
     assert [each.stream_info.subtitles for each in found.playlists] == ["masks", "masks"]
 
 
-def test_subtitles_that_are_there_stay() -> None:
+def test_masks_join_an_existing_subtitles_group() -> None:
     found = m3u8.loads(add_to_multivariant(VARIANTS.format(more=',SUBTITLES="text"'), "masks.m3u8"))
     assert [media.group_id for media in found.media] == ["text"]
     assert [each.stream_info.subtitles for each in found.playlists] == ["text", "text"]
 
 
-def test_masks_that_are_made_again_stand_in_a_playlist_once() -> None:
+def test_adding_masks_again_replaces_their_entry_in_the_playlist() -> None:
     for more in ("", ',SUBTITLES="text"'):
         once = add_to_multivariant(VARIANTS.format(more=more), "masks.m3u8")
         assert add_to_multivariant(once, "masks.m3u8") == once
@@ -178,7 +178,7 @@ def test_masks_that_are_made_again_stand_in_a_playlist_once() -> None:
         assert media.uri == "other/masks.m3u8"
 
 
-def test_segments_of_any_name_are_found(tmp_path: Path) -> None:
+def test_segment_uris_are_percent_encoded(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "what? 50 %.m3u8", HEADER, RenditionOptions(segment_ms=2000))
     rendition.add(make_entry(0))
     rendition.finish()
@@ -187,6 +187,6 @@ def test_segments_of_any_name_are_found(tmp_path: Path) -> None:
     assert "?" not in segment.uri
 
 
-def test_a_playlist_of_segments_is_no_multivariant_one() -> None:
+def test_a_media_playlist_is_refused_as_a_multivariant_one() -> None:
     with pytest.raises(TrackError, match="expected a multivariant playlist"):
         add_to_multivariant("#EXTM3U\n#EXTINF:6,\none.ts\n", "masks.m3u8")

@@ -50,12 +50,12 @@ def test_a_decoder_finds_the_message_of_every_frame(source: str, target: str, tm
     assert messages == [PAYLOADS[number % len(PAYLOADS)] for number in range(10)]
 
 
-def test_a_message_of_somebody_else_is_none_of_ours() -> None:
+def test_sei_messages_with_a_different_uuid_are_ignored() -> None:
     assert read_message(bytes(16) + b"{}") is None
     assert read_message(UUID + b"{}") == b"{}"
 
 
-def test_no_start_code_is_in_a_unit() -> None:
+def test_a_unit_contains_no_start_code() -> None:
     for payload in PAYLOADS:
         unit = write_unit(payload)
         assert all(unit.find(bytes([0, 0, last])) < 0 for last in range(3))

@@ -35,27 +35,27 @@ def read(path: Path, clock: Clock) -> list[tuple[float, int]]:
         return [(clock.now - 100, frame.pts_ms) for arrival in stream.read() for frame in arrival.frames]
 
 
-def test_a_file_comes_as_fast_as_it_is_played(tmp_path: Path) -> None:
+def test_a_file_is_read_at_playback_speed(tmp_path: Path) -> None:
     found = read(write(tmp_path / "walk.mp4", walking(50)), Clock())
     assert [pts for _, pts in found] == list(range(0, 2000, 40))
     assert found[25][0] == pytest.approx(1, abs=0.2)
 
 
-def test_waits_do_not_add_up(tmp_path: Path) -> None:
+def test_oversleeping_does_not_accumulate(tmp_path: Path) -> None:
     """If each sleep takes too long, the next one is shorter."""
     found = read(write(tmp_path / "walk.mp4", walking(100)), Clock(slow_s=0.03))
     lags = [now - pts / 1000 for now, pts in found]
     assert max(lags[80:]) == pytest.approx(max(lags[10:30]), abs=0.01)
 
 
-def test_nobody_waits_for_a_time_that_is_garbled(tmp_path: Path) -> None:
+def test_a_jump_in_timestamps_causes_no_wait(tmp_path: Path) -> None:
     times = [*range(0, 1000, 40), *range(3_600_000, 3_601_000, 40)]
     found = read(write(tmp_path / "walk.mkv", walking(50), times_ms=times), Clock())
     assert [pts for _, pts in found] == times
     assert found[-1][0] == pytest.approx(2, abs=0.3)
 
 
-def test_sound_is_passed_on_with_the_pictures(tmp_path: Path) -> None:
+def test_audio_packets_are_read_along_with_video(tmp_path: Path) -> None:
     clock = Clock()
     with StreamInput(str(write(tmp_path / "walk.mp4", walking(10), sound_s=1)), clock, clock.sleep) as stream:
         kinds = {arrival.packet.stream.type for arrival in stream.read()}
@@ -65,12 +65,12 @@ def test_sound_is_passed_on_with_the_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "says"), [("rtmp://127.0.0.1:9/x", "expected a stream"), ("srt://127.0.0.1:9", "srt-live-transmit")]
 )
-def test_an_address_that_cannot_be_had_is_said(address: str, says: str) -> None:
+def test_an_unreachable_or_unsupported_address_is_reported(address: str, says: str) -> None:
     with pytest.raises(TrackError, match=says):
         StreamInput(address)
 
 
-def test_what_has_no_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nothing")
     with pytest.raises(TrackError, match="expected a stream"):
         StreamInput(str(tmp_path / "a.mp4"))
@@ -104,7 +104,7 @@ def serve_stream(*answers: bytes, length: int) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_sender_that_broke_off_is_called_again_and_nothing_comes_twice(tmp_path: Path) -> None:
+def test_an_interrupted_stream_is_reconnected_without_duplicate_frames(tmp_path: Path) -> None:
     whole = write(tmp_path / "walk.ts", walking(60), b_frames=2).read_bytes()
     clock, dts = Clock(), list[int]()
     with (
@@ -122,7 +122,7 @@ def test_a_sender_that_broke_off_is_called_again_and_nothing_comes_twice(tmp_pat
     assert pts[-1] - pts[0] == 59 * 40
 
 
-def test_a_sender_that_stays_away_is_an_error_after_a_while(tmp_path: Path) -> None:
+def test_reconnecting_to_an_unavailable_source_times_out(tmp_path: Path) -> None:
     whole, clock = write(tmp_path / "walk.ts", walking(60)).read_bytes(), Clock()
     with (
         serve_stream(whole[: len(whole) // 2], length=len(whole)) as address,
@@ -133,7 +133,7 @@ def test_a_sender_that_stays_away_is_an_error_after_a_while(tmp_path: Path) -> N
     assert 120 <= clock.now < 125
 
 
-def test_nobody_is_called_again_once_the_reading_ends(tmp_path: Path) -> None:
+def test_an_ended_input_does_not_reconnect(tmp_path: Path) -> None:
     whole, clock = write(tmp_path / "walk.ts", walking(60)).read_bytes(), Clock()
     with (
         serve_stream(whole[: len(whole) // 2], length=len(whole)) as address,
@@ -145,13 +145,15 @@ def test_nobody_is_called_again_once_the_reading_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rotation", "ratio", "size"), [(90, 1, Size(320, 180)), (0, 2, Size(180, 640))])
-def test_pictures_have_the_size_that_they_are_shown_at(tmp_path: Path, rotation: int, ratio: int, size: Size) -> None:
+def test_rotation_and_pixel_ratio_determine_the_displayed_size(
+    tmp_path: Path, rotation: int, ratio: int, size: Size
+) -> None:
     path = write(tmp_path / "walk.mp4", walking(2), rotation=rotation, pixel_ratio=ratio)
     with StreamInput(str(path)) as stream:
         assert stream.shown == size
 
 
-def test_raw_pictures_without_times_come_as_fast_as_they_are_played(tmp_path: Path) -> None:
+def test_raw_h264_without_timestamps_is_read_at_playback_speed(tmp_path: Path) -> None:
     """A camera's raw H.264 has no times, so frames are counted."""
     found = read(write(tmp_path / "walk.h264", walking(50)), Clock())
     assert [pts for _, pts in found] == list(range(0, 2000, 40))

@@ -12,14 +12,14 @@ from danmatte.errors import InvalidParameterError
 from tests.service.capacity.measured import JPEG, RAW, make_capacity, make_loop
 
 
-def test_a_capacity_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+def test_a_capacity_survives_a_round_trip_through_its_file(tmp_path: Path) -> None:
     file = tmp_path / "capacity.json"
     file.write_bytes(msgspec.json.encode(make_capacity(deadline_s=3.0)))
     assert Capacity.read(file) == make_capacity(deadline_s=3.0)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 2}', "\x00"])
-def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_capacity_is_refused_by_name(tmp_path: Path, text: str) -> None:
     file = tmp_path / "other.json"
     file.write_text(text)
     with pytest.raises(InvalidParameterError, match=r"other\.json: expected a file of `danmatte measure`"):
@@ -31,7 +31,7 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
         Capacity.read(tmp_path / "none.json")
 
 
-def test_loops_without_a_busy_one_are_not_enough(tmp_path: Path) -> None:
+def test_a_capacity_without_a_busy_loop_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "capacity.json"
     alone = make_capacity(make_loop(1, 1, 20, 46), make_loop(2, 1, 20, 46))
     file.write_bytes(msgspec.json.encode(alone))
@@ -39,14 +39,14 @@ def test_loops_without_a_busy_one_are_not_enough(tmp_path: Path) -> None:
         Capacity.read(file)
 
 
-def test_a_worker_has_the_limits_that_the_service_gives_itself() -> None:
+def test_a_modelled_worker_has_the_services_default_or_configured_limits() -> None:
     worker = make_capacity().model_worker(2)
     assert (worker.cores, worker.permits, worker.places, worker.together) == (2, 8, 64, 2)
     chosen = make_capacity(queue=10, in_flight=3, deadline_s=2.0, max_wait_s=0.5).model_worker(2)
     assert (chosen.permits, chosen.places, chosen.deadline_s, chosen.max_wait_s) == (3, 10, 2.0, 0.5)
 
 
-def test_a_busy_worker_serves_what_was_measured_and_the_event_loops_time_counts_once() -> None:
+def test_a_busy_worker_has_the_measured_rate_and_counts_event_loop_time_once() -> None:
     for cores, per_s, loop_s in ((1, 1000 / 22, 0.001), (2, 2000 / 24, 0.001)):
         worker = make_capacity().model_worker(cores)
         assert worker.per_s == pytest.approx(per_s)
@@ -54,14 +54,14 @@ def test_a_busy_worker_serves_what_was_measured_and_the_event_loops_time_counts_
         assert worker.light_overhead_s == worker.full_overhead_s == pytest.approx(0.0015 - loop_s)
 
 
-def test_a_worker_is_no_faster_than_where_posts_come_and_go() -> None:
+def test_a_worker_is_no_faster_than_measured_in_open_loops() -> None:
     loops = (make_loop(1, 0, 21, 30), make_loop(1, 4, 19, 50), make_loop(2, 0, 21, 60), make_loop(2, 8, 19, 100))
     worker = make_capacity(*loops).model_worker(2)
     assert worker.light_s.mean() == pytest.approx(0.022)  # including a millisecond of the event loop
     assert worker.per_s == pytest.approx(2 / 0.022)
 
 
-def test_loops_of_few_and_many_frames_count_alike() -> None:
+def test_loops_have_equal_weight_whatever_their_number_of_frames() -> None:
     few, many = make_loop(1, 0, 20, 30), make_loop(1, 4, 20, 50)
     many = msgspec.structs.replace(many, thread_ms=tuple(np.linspace(10, 30, 300).tolist()))
     few = msgspec.structs.replace(few, thread_ms=(10.0, 20.0, 30.0))
@@ -71,24 +71,24 @@ def test_loops_of_few_and_many_frames_count_alike() -> None:
     assert np.percentile(worker.full_s, 95) == pytest.approx(0.029, rel=0.01)
 
 
-def test_an_open_loop_says_more_about_streams_than_a_single_connection() -> None:
+def test_light_load_times_come_from_an_open_loop_rather_than_one_connection() -> None:
     loops = (make_loop(1, 4, 21, 1000 / 22), make_loop(1, 1, 25, 20), make_loop(1, 0, 20, 30))
     assert make_capacity(*loops).model_worker(1).light_s.mean() == pytest.approx(0.021)
 
 
-def test_cores_that_were_not_measured_go_on_as_the_others_began() -> None:
+def test_rates_of_unmeasured_core_counts_are_extrapolated() -> None:
     per_core = [make_capacity().model_worker(cores).per_s / cores for cores in (1, 2, 4, 8)]
     slower = [before / after for before, after in pairwise(per_core)]
     assert slower == pytest.approx([24 / 22] * 3)
 
 
-def test_two_cores_are_predicted_from_one_as_twice_of_it() -> None:
+def test_two_cores_are_predicted_as_twice_as_fast_if_only_one_was_measured() -> None:
     one = make_capacity(make_loop(1, 1, 20, 46), make_loop(1, 4, 21, 1000 / 22))
     assert one.model_worker(2).per_s == pytest.approx(2 * 1000 / 22)
     assert one.model_worker(2).permits == 8
 
 
-def test_another_kind_of_frame_takes_its_share_of_the_time() -> None:
+def test_a_second_kind_of_frame_scales_the_rate_by_its_measured_time() -> None:
     capacity = make_capacity()
     assert capacity.frames == [JPEG, RAW]
     assert capacity.model_worker(2, RAW).per_s == pytest.approx(2 * 2000 / 24)
@@ -96,18 +96,18 @@ def test_another_kind_of_frame_takes_its_share_of_the_time() -> None:
         capacity.model_worker(2, FrameKind("png", 10, 10))
 
 
-def test_more_threads_than_cores_share_them() -> None:
+def test_more_threads_than_cores_do_not_raise_the_rate() -> None:
     worker = make_capacity(pixel_threads=4).model_worker(2)
     assert worker.cores == 4
     assert worker.per_s == pytest.approx(2000 / 24)
 
 
 @pytest.mark.parametrize("text", ["jpeg", "jpeg:0x10", "jpeg:axb", "gif:10x10", "jpeg:10", "jpeg:10x-1", ""])
-def test_kinds_of_frames_that_are_none_are_refused(text: str) -> None:
+def test_invalid_kinds_of_frames_are_refused(text: str) -> None:
     with pytest.raises(InvalidParameterError, match="FORMAT:WIDTHxHEIGHT"):
         FrameKind.parse(text)
 
 
-def test_a_kind_of_frame_reads_as_it_is_written() -> None:
+def test_a_kind_of_frame_survives_a_round_trip_as_text() -> None:
     assert FrameKind.parse("webp:640x360") == FrameKind("webp", 640, 360)
     assert str(FrameKind("webp", 640, 360)) == "webp:640x360"

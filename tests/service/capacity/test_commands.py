@@ -29,7 +29,9 @@ def capacity(tmp_path: Path) -> Path:
     return file
 
 
-def test_what_is_measured_can_be_planned_with(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_accepts_the_file_that_measure_writes(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "found" / "capacity.json"
     words = ["--models", str(models), "--frame", "jpeg:160x90", "--seconds", "1", "--mask", "64x36"]
     assert cli.main(["measure", "--out", str(out), *words]) == 0
@@ -39,7 +41,7 @@ def test_what_is_measured_can_be_planned_with(models: Path, tmp_path: Path, caps
     assert "machines" in capsys.readouterr().out
 
 
-def test_a_plan_is_printed_and_written_in_every_form(
+def test_a_plan_is_printed_and_written_as_json_svg_and_helm_values(
     capacity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     targets = {name: tmp_path / name for name in ("plan.json", "curve.svg", "values.yaml")}
@@ -57,13 +59,15 @@ def test_a_plan_is_printed_and_written_in_every_form(
     assert f"replicas: {plan['pods']}" in targets["values.yaml"].read_text()
 
 
-def test_a_log_is_planned_for(capacity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_accepts_an_access_log_as_the_load(
+    capacity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = write_log(tmp_path / "access.jsonl", make_lines(300))
     assert cli.main(["plan", str(capacity), "--trace", str(log), "--cores-per-machine", "2"]) == 0
     assert "times the recorded load" in capsys.readouterr().out
 
 
-def test_a_running_server_is_checked_with_its_key(
+def test_check_loads_a_running_server_with_its_api_key(
     capacity: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "key").write_text("secret\n")
@@ -77,7 +81,7 @@ def test_a_running_server_is_checked_with_its_key(
     assert any(one["measured"]["refused_share"] < 1 for one in json.loads(found.read_text()))
 
 
-def test_a_server_that_gives_no_masks_is_told_before_it_is_loaded(
+def test_check_refuses_a_server_that_returns_no_mask_before_loading_it(
     capacity: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "keys.toml").write_text(f'me = "sha256:{"0" * 64}"\n')
@@ -107,13 +111,13 @@ def test_a_server_that_gives_no_masks_is_told_before_it_is_loaded(
         (["--check", "nonsense"], "--check: nonsense: expected a mask, received no answer"),
     ],
 )
-def test_wrong_options_are_refused_in_a_line(
+def test_invalid_options_of_plan_are_refused_in_one_line(
     capacity: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
     assert cli.main(["plan", str(capacity), *words]) == 2
-    told = capsys.readouterr().err
-    assert says in told
-    assert len(told.strip().splitlines()) == 1
+    message = capsys.readouterr().err
+    assert says in message
+    assert len(message.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -125,7 +129,7 @@ def test_wrong_options_are_refused_in_a_line(
         (["--frames", "nowhere"], "nowhere: expected JPEG, PNG or WebP pictures"),
     ],
 )
-def test_wrong_wishes_of_a_measurement_are_refused(
+def test_invalid_options_of_measure_are_refused(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
     assert cli.main(["measure", "--out", str(tmp_path / "out.json"), "--models", str(models), *words]) == 2

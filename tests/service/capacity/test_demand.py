@@ -14,19 +14,19 @@ def chance() -> np.random.Generator:
 @pytest.mark.parametrize(
     ("pods", "factor", "count"), [(1, 1.0, 10), (3, 1.0, 4), (10, 1.0, 1), (20, 1.0, 1), (3, 1.3, 5)]
 )
-def test_the_fullest_pod_has_its_share_of_the_streams_rounded_up(pods: int, factor: float, count: int) -> None:
+def test_every_simulated_pod_has_its_share_of_streams_rounded_up(pods: int, factor: float, count: int) -> None:
     demand = StreamDemand(Streams(10, 5))
     assert demand.count_in_pod(pods, factor) == count
     assert all(len(set(part.callers)) == count for part in demand.deal(pods, factor, chance()))
 
 
-def test_replications_are_enough_and_differ() -> None:
+def test_replications_have_enough_requests_and_different_arrivals() -> None:
     dealt = StreamDemand(Streams(10, 5)).deal(2, 1.0, chance())
     assert sum(len(part.moments_s) for part in dealt) >= REQUESTS
     assert len({part.moments_s[0] for part in dealt}) == len(dealt)
 
 
-def test_a_step_is_a_stream_more_in_every_pod() -> None:
+def test_a_step_of_the_load_adds_one_stream_to_every_pod() -> None:
     demand = StreamDemand(Streams(1000, 5))
     step = demand.find_step(100)
     assert [demand.count_in_pod(100, step * number) for number in (1, 2, 13)] == [1, 2, 13]
@@ -34,13 +34,13 @@ def test_a_step_is_a_stream_more_in_every_pod() -> None:
     assert demand.count_per_s(13 * step) == pytest.approx(6500)
 
 
-def test_streams_can_come_in_another_way() -> None:
+def test_a_demand_can_change_to_a_different_arrival_pattern() -> None:
     demand = StreamDemand(Streams(10, 5, "jitter", 0.01), 1000)
     assert demand.use("jitter") is demand
     assert demand.use("poisson") == StreamDemand(Streams(10, 5, "poisson", 0.01), 500)
 
 
-def test_recorded_callers_stay_whole_and_every_one_has_a_pod() -> None:
+def test_each_recorded_caller_is_assigned_to_one_pod_with_all_its_requests() -> None:
     recorded = Streams(30, 5).draw(10, chance())
     dealt = TraceDemand(recorded).deal(4, 1.0, chance())
     callers = [set(part.callers.tolist()) for part in dealt]

@@ -14,7 +14,7 @@ from danmatte.frame import Size
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "nv12", "rgb24"])
-def test_every_format_is_decoded_to_the_bundled_picture(name: str) -> None:
+def test_bodies_of_every_format_decode_to_the_bundled_picture(name: str) -> None:
     kind = FrameKind(name, 640, 360)
     (body,) = make_bodies(kind, None)
     raw = name in ("nv12", "rgb24")
@@ -29,7 +29,7 @@ def test_every_format_is_decoded_to_the_bundled_picture(name: str) -> None:
     assert difference < 6, f"{difference:.1f} levels apart"
 
 
-def test_a_folder_gives_a_body_for_each_of_its_pictures(tmp_path: Path) -> None:
+def test_a_folder_gives_a_body_for_each_picture_and_ignores_other_files(tmp_path: Path) -> None:
     for number in range(3):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((40, 60, 3), 80 * number, np.uint8))
     (tmp_path / "notes.txt").write_text("no picture")
@@ -39,6 +39,6 @@ def test_a_folder_gives_a_body_for_each_of_its_pictures(tmp_path: Path) -> None:
     assert len(make_bodies(FrameKind("jpeg", 32, 16), tmp_path)) == 3
 
 
-def test_a_folder_without_pictures_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="found none"):
         make_bodies(FrameKind("jpeg", 32, 16), tmp_path)

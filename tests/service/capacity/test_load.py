@@ -25,7 +25,7 @@ def make_target(server: TestServer) -> Target:
     return Target(str(server.make_url("/v1/mattes")), [b"one", b"two"], {"Content-Type": "image/jpeg"})
 
 
-async def test_a_proxys_own_timings_are_no_time_of_the_servers() -> None:
+async def test_server_timing_entries_of_a_proxy_are_ignored() -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(
             headers={"Server-Timing": 'edge;dur=9;desc="a", queue;dur=1.5, infer;dur=3.0, total;dur=50'}
@@ -37,7 +37,7 @@ async def test_a_proxys_own_timings_are_no_time_of_the_servers() -> None:
     await server.close()
 
 
-async def test_an_open_loop_sends_on_while_the_server_answers_nobody() -> None:
+async def test_an_open_loop_continues_to_send_while_no_responses_arrive() -> None:
     arrived, release = asyncio.Semaphore(0), asyncio.Event()
 
     async def hold(request: web.Request) -> web.Response:
@@ -57,7 +57,7 @@ async def test_an_open_loop_sends_on_while_the_server_answers_nobody() -> None:
     assert replies[0].queue_s == pytest.approx(0.0015)
 
 
-async def test_latency_counts_from_when_a_post_was_due() -> None:
+async def test_latency_is_measured_from_the_scheduled_time_of_a_post() -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response()
 
@@ -70,7 +70,7 @@ async def test_latency_counts_from_when_a_post_was_due() -> None:
     assert replies[2].latency_s < 3
 
 
-async def test_a_closed_loop_has_so_many_posts_open_and_no_more() -> None:
+async def test_a_closed_loop_limits_its_concurrent_posts() -> None:
     open_now, most, bodies = 0, 0, set()
 
     async def count(request: web.Request) -> web.Response:
@@ -91,7 +91,7 @@ async def test_a_closed_loop_has_so_many_posts_open_and_no_more() -> None:
     assert {reply.version for reply in replies} == {7}
 
 
-async def test_a_caller_may_rest_between_its_posts() -> None:
+async def test_a_closed_loop_can_pause_between_posts() -> None:
     moments = []
 
     async def note(request: web.Request) -> web.Response:
@@ -105,7 +105,7 @@ async def test_a_caller_may_rest_between_its_posts() -> None:
     assert all(after - before >= 0.1 for before, after in pairwise(moments))
 
 
-async def test_a_refusal_and_a_server_that_is_gone_are_replies() -> None:
+async def test_refused_and_unreachable_posts_are_recorded_as_replies() -> None:
     async def refuse(request: web.Request) -> web.Response:
         return web.Response(status=429)
 

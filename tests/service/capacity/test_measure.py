@@ -16,10 +16,10 @@ from danmatte.settings import Settings
 SMALL, RAW = FrameKind("jpeg", 160, 90), FrameKind("nv12", 160, 90)
 
 
-def test_one_core_and_all_are_measured_busy_and_as_streams_load_them(models: Path) -> None:
-    told: list[str] = []
+def test_one_core_and_all_cores_are_measured_in_open_and_closed_loops(models: Path) -> None:
+    lines: list[str] = []
     settings = Settings(models=str(models), deadline_s=5.0, keys="nowhere.toml", workers=3, port=8080)
-    found = measure(MeasureOptions(settings, (SMALL, RAW), seconds=0.3), told.append)
+    found = measure(MeasureOptions(settings, (SMALL, RAW), seconds=0.3), lines.append)
     assert found.cores == sorted({1, count_cores()})
     assert found.frames == [SMALL, RAW]
     assert found.version == 2
@@ -35,11 +35,11 @@ def test_one_core_and_all_are_measured_busy_and_as_streams_load_them(models: Pat
     for loop in found.loops:
         assert list(loop.thread_ms) == sorted(loop.thread_ms)
         assert loop.p50_ms <= loop.p99_ms
-    assert sum("p99" in line for line in told) == len(found.loops)
+    assert sum("p99" in line for line in lines) == len(found.loops)
     assert found.model_worker(1).per_s > 0
 
 
-def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
+def test_a_server_that_fails_to_start_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(SettingsError, match="ended with exit code 2"),
         start_server(Settings(models=str(tmp_path)), 1),
@@ -47,20 +47,20 @@ def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_the_server_ends_with_the_block(models: Path) -> None:
+def test_the_server_process_ends_with_the_with_block(models: Path) -> None:
     with start_server(Settings(models=str(models)), 1) as server:
         assert server.resident_bytes > 0
         assert len(os.sched_getaffinity(server.pid)) == 1
     assert server.resident_bytes == 0
 
 
-def test_frames_that_are_refused_are_not_measured(models: Path, tmp_path: Path) -> None:
+def test_measuring_fails_if_the_server_refuses_the_frames(models: Path, tmp_path: Path) -> None:
     settings = Settings(models=str(models), max_body_bytes=100)
     with pytest.raises(InvalidParameterError, match=r"expected masks, received status \[413\]"):
         measure(MeasureOptions(settings, (SMALL,), seconds=0.1), lambda _: None)
 
 
-def test_a_loop_on_slow_cores_is_told_as_on_others() -> None:
+def test_times_measured_on_temporarily_slow_cores_are_corrected() -> None:
     replies = [PostResult(200, 0.06, 0.04, 0.030 if number >= 20 else 0.015, 1, number * 0.025) for number in range(40)]
     run = LoopRun(1, 4, SMALL, 40 * 0.024, replies)
     assert run.summarize().per_s == pytest.approx(1 / 0.024)
@@ -69,7 +69,7 @@ def test_a_loop_on_slow_cores_is_told_as_on_others() -> None:
     assert even.per_s == pytest.approx(1 / 0.0165)
 
 
-def test_a_raw_frames_size_is_its_masks() -> None:
+def test_raw_frames_request_masks_of_their_own_size() -> None:
     assert make_target("http://a/", SMALL, PLAYERS_MASK, []).url == "http://a/v1/mattes?width=320&height=180"
     raw = make_target("http://a", FrameKind("nv12", 161, 91), Size(1, 1), [])
     assert raw.url == "http://a/v1/mattes?width=160&height=90"

@@ -44,7 +44,7 @@ def plan() -> Plan:
     )
 
 
-def test_the_text_has_the_answer_first_and_every_figure(plan: Plan) -> None:
+def test_the_text_starts_with_machines_cores_and_pods_and_has_every_figure(plan: Plan) -> None:
     lines = list(write_text(plan))
     assert lines[0] == "4 machines, 16 cores, 8 pods of 2 cores (jpeg:1280x720)"
     assert plan.binds in lines[1]
@@ -53,7 +53,7 @@ def test_the_text_has_the_answer_first_and_every_figure(plan: Plan) -> None:
         assert word in text
 
 
-def test_a_percentile_that_never_comes_is_told_as_such(plan: Plan) -> None:
+def test_an_infinite_percentile_is_written_as_never(plan: Plan) -> None:
     rows = [line for line in write_text(plan) if "streams" in line]
     assert not any("inf" in row or "nan" in row for row in rows)
     late = Comparison("poisson", 0.85, make_figures("9 streams"), make_figures("9 streams", math.inf))
@@ -84,7 +84,7 @@ def test_the_axes_have_round_numbers(plan: Plan) -> None:
     assert {"0", "100", "200", "300", "400", "50"} <= set(labels)
 
 
-def test_the_values_are_yaml_that_the_chart_knows(plan: Plan) -> None:
+def test_helm_values_set_replicas_resources_and_autoscaling(plan: Plan) -> None:
     values = yaml.safe_load(write_helm_values(plan))
     assert values["replicas"] == 8
     assert values["resources"]["requests"] == {"cpu": "2", "memory": "384Mi"}
@@ -94,7 +94,7 @@ def test_the_values_are_yaml_that_the_chart_knows(plan: Plan) -> None:
     assert values["autoscaling"]["requestsPerSecond"] == pytest.approx(49.5)
 
 
-def test_what_was_not_measured_is_left_to_the_chart(plan: Plan) -> None:
+def test_helm_values_omit_memory_that_was_not_measured(plan: Plan) -> None:
     unknown = msgspec.structs.replace(plan, memory_bytes=0, pod_per_s=0.01)
     values = yaml.safe_load(write_helm_values(unknown))
     assert values["resources"] == {"requests": {"cpu": "2"}}

@@ -55,30 +55,30 @@ def solve_constant_service(cores: int, load: float) -> float:
 @pytest.mark.parametrize(
     ("cores", "busy", "table"), [(1, 0.5, 0.5), (2, 0.5, 1 / 3), (2, 0.8, 0.7111), (5, 0.8, 0.5541)]
 )
-def test_the_formula_for_random_service_is_that_of_the_tables(cores: int, busy: float, table: float) -> None:
+def test_the_erlang_c_formula_matches_published_tables(cores: int, busy: float, table: float) -> None:
     assert compute_erlang_c(cores, cores * busy) == pytest.approx(table, rel=1e-3)
 
 
 @pytest.mark.parametrize(("busy", "table"), [(0.3, 0.3 / 1.4), (0.5, 0.5), (0.8, 2.0), (0.9, 4.5)])
-def test_the_chain_for_constant_service_is_that_of_the_tables(busy: float, table: float) -> None:
+def test_the_markov_chain_of_constant_service_matches_pollaczek_khinchine(busy: float, table: float) -> None:
     assert solve_constant_service(1, busy) == pytest.approx(table, rel=1e-3)  # Pollaczek and Khinchine
 
 
 @pytest.mark.parametrize(("cores", "busy"), [(1, 0.5), (2, 0.6), (4, 0.7)])
-def test_waits_for_random_service_are_those_of_erlang_c(cores: int, busy: float) -> None:
+def test_simulated_waits_with_random_service_times_match_erlang_c(cores: int, busy: float) -> None:
     expected = compute_erlang_c(cores, cores * busy) / (cores * (1 - busy))
     assert measure_wait(cores, busy, EXPONENTIAL, 3) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize(("cores", "busy"), [(1, 0.6), (2, 0.7), (4, 0.7)])
-def test_waits_for_constant_service_are_those_of_the_tables(cores: int, busy: float) -> None:
+def test_simulated_waits_with_constant_service_times_match_crommelin(cores: int, busy: float) -> None:
     assert measure_wait(cores, busy, FIXED, 3) == pytest.approx(solve_constant_service(cores, cores * busy), rel=0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2, 8])
 @pytest.mark.parametrize("busy", [0.5, 0.8])
-def test_all_tables(cores: int, busy: float) -> None:
+def test_simulated_waits_match_theory_for_more_cores_and_loads(cores: int, busy: float) -> None:
     random = compute_erlang_c(cores, cores * busy) / (cores * (1 - busy))
     constant = solve_constant_service(cores, cores * busy)
     # a few long runs, because the accuracy of a mean wait depends on the number of busy periods
@@ -112,7 +112,9 @@ CROWDS = {
 
 
 @pytest.mark.parametrize("crowd", CROWDS)
-def test_every_request_fares_as_with_the_services_own_admission(crowd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simulated_requests_have_the_outcomes_of_the_services_real_admission(
+    crowd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits, rate, callers = CROWDS[crowd]
     quantiles = np.linspace(0.4, 1.6, 101)
     worker = make_worker(
@@ -135,7 +137,7 @@ def test_every_request_fares_as_with_the_services_own_admission(crowd: str, monk
     assert (simulated.refused_share > 0) == (crowd != "little to do")
 
 
-def test_frames_alone_are_fast_and_those_in_company_slow() -> None:
+def test_service_times_grow_from_light_to_full_load() -> None:
     worker = WorkerModel(2, 8, 64, 0, 60, FIXED, 2 * FIXED, light_overhead_s=0.1, full_overhead_s=0.3)
     far_apart = Arrivals(np.arange(10) * 100.0, np.zeros(10, dtype=int))
     at_once = Arrivals(np.zeros(10), np.zeros(10, dtype=int))
@@ -146,32 +148,32 @@ def test_frames_alone_are_fast_and_those_in_company_slow() -> None:
     assert found[-1] > 8
 
 
-def test_two_of_a_pair_are_answered_together() -> None:
+def test_both_requests_of_a_pair_finish_together() -> None:
     worker = make_worker(1, permits=4, places=64, together=2, deadline_s=60)
     found = simulate(worker, Arrivals(np.array([0, 0.1, 0.2]), np.zeros(3, dtype=int)), np.random.default_rng(0))
     assert found.latencies_s == pytest.approx([1.0, 2.9, 2.8])
 
 
-def test_what_nobody_answers_is_infinitely_late() -> None:
+def test_refused_requests_have_infinite_latency() -> None:
     found = Outcomes(np.array([1.0] * 97 + [np.inf] * 3), 0.5)
     assert found.refused_share == 0.03
     assert found.percentile_s(50) == 1.0
     assert found.percentile_s(99) == math.inf
 
 
-def test_runs_are_joined_request_by_request() -> None:
+def test_joined_runs_keep_all_latencies_and_average_the_busy_share() -> None:
     both = join([Outcomes(np.array([1.0, 2.0]), 0.2), Outcomes(np.array([np.inf]), 0.4)])
     assert both.latencies_s.tolist() == [1.0, 2.0, np.inf]
     assert both.busy == pytest.approx(0.3)
 
 
-def test_nothing_comes_of_no_arrivals() -> None:
+def test_simulating_no_arrivals_gives_no_latencies() -> None:
     nothing = simulate(make_worker(1), Arrivals(np.zeros(0), np.zeros(0, dtype=int)), np.random.default_rng(0))
     assert nothing.refused_share == 0
     assert nothing.percentile_s(99) == 0
 
 
-def test_threads_are_busy_as_the_load_says() -> None:
+def test_the_busy_share_of_threads_matches_the_load() -> None:
     arrivals = Streams(4, 0.1).draw(1000, np.random.default_rng(0))
     assert simulate(make_worker(2), arrivals, np.random.default_rng(0)).busy == pytest.approx(0.2, rel=0.03)
 
@@ -182,5 +184,5 @@ def test_the_same_seed_gives_the_same_outcomes() -> None:
     assert (first == again).all()
 
 
-def test_a_workers_rate_is_that_of_its_busy_cores() -> None:
+def test_the_rate_of_a_worker_uses_service_times_at_full_load() -> None:
     assert WorkerModel(4, 8, 64, 0, 60, FIXED, 2 * FIXED).per_s == 2

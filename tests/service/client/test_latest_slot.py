@@ -5,7 +5,7 @@ import asyncio
 from danmatte.client.latest_slot import LatestSlot
 
 
-def offered(*numbers: int) -> LatestSlot:
+def fill_slot(*numbers: int) -> LatestSlot:
     """Return a slot into which offers with these pts were put."""
     slot = LatestSlot()
     for number in numbers:
@@ -13,19 +13,19 @@ def offered(*numbers: int) -> LatestSlot:
     return slot
 
 
-async def test_the_newest_is_taken_and_the_others_are_told() -> None:
-    waiting = await offered(1, 2, 3).take()
+async def test_the_newest_offer_is_taken_and_older_ones_are_reported_as_skipped() -> None:
+    waiting = await fill_slot(1, 2, 3).take()
     assert (waiting.message, waiting.pts, waiting.skipped) == (b"3", 3, (1, 2))
 
 
-async def test_what_was_told_once_is_not_told_again() -> None:
-    slot = offered(1, 2)
+async def test_skipped_offers_are_reported_once() -> None:
+    slot = fill_slot(1, 2)
     await slot.take()
     slot.put(b"3", 3)
     assert (await slot.take()).skipped == ()
 
 
-async def test_an_offer_is_waited_for() -> None:
+async def test_take_waits_for_an_offer() -> None:
     slot = LatestSlot()
     taking = asyncio.create_task(slot.take())
     await asyncio.sleep(0)
@@ -34,8 +34,8 @@ async def test_an_offer_is_waited_for() -> None:
     assert (await taking).pts == 1
 
 
-async def test_what_waits_at_the_end_is_still_taken() -> None:
-    slot = offered(1)
+async def test_an_offer_waiting_at_close_is_still_taken() -> None:
+    slot = fill_slot(1)
     slot.close()
     assert not slot.is_over
     assert (await slot.take()).pts == 1
@@ -43,7 +43,7 @@ async def test_what_waits_at_the_end_is_still_taken() -> None:
     assert await slot.take() is None
 
 
-async def test_closing_lets_go_of_who_waits() -> None:
+async def test_closing_wakes_a_waiting_take() -> None:
     slot = LatestSlot()
     taking = asyncio.create_task(slot.take())
     await asyncio.sleep(0)
@@ -51,7 +51,7 @@ async def test_closing_lets_go_of_who_waits() -> None:
     assert await taking is None
 
 
-async def test_who_stops_waiting_takes_nothing_along() -> None:
+async def test_a_cancelled_take_loses_no_offer() -> None:
     slot = LatestSlot()
     taking = asyncio.create_task(slot.take())
     await asyncio.sleep(0)

@@ -27,7 +27,7 @@ from tests.service.cluster.manifests import (
 
 
 @pytest.mark.parametrize("values", EVERYTHING)
-def test_lint_finds_nothing(values: str) -> None:
+def test_helm_lint_reports_no_problems(values: str) -> None:
     need_helm()
     words = [word for name, value in EVERYTHING[values].items() for word in ("--set", f"{name}={value}")]
     command = [str(kubernetes.find_tool("helm")), "lint", "--strict", str(CHART), *words]
@@ -46,20 +46,20 @@ def check_kinds(objects: list[dict[str, Any]]) -> set[str]:
 
 
 @pytest.mark.parametrize("values", EVERYTHING)
-def test_objects_keep_to_the_schemas_of_kubernetes(values: str) -> None:
+def test_objects_of_the_chart_conform_to_kubernetes_schemas(values: str) -> None:
     need_kubernetes_schemas()
     kinds = check_kinds(render_objects(EVERYTHING[values]))
     assert {"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"} <= kinds
 
 
 @pytest.mark.parametrize("name", [path.name for path in list_files()])
-def test_files_beside_the_chart_keep_to_the_schemas_of_kubernetes(name: str) -> None:
+def test_plain_manifests_conform_to_kubernetes_schemas(name: str) -> None:
     need_kubernetes_schemas()
     (path,) = [path for path in list_files() if path.name == name]
     check_kinds(read_objects(path.read_text()))
 
 
-def test_a_wrong_object_would_be_found() -> None:
+def test_schema_validation_rejects_an_unknown_field() -> None:
     need_kubernetes_schemas()
     import kubernetes_validate
 
@@ -69,7 +69,7 @@ def test_a_wrong_object_would_be_found() -> None:
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_objects_of_operators_keep_to_their_schemas(kind: str) -> None:
+def test_objects_of_operators_conform_to_their_schemas(kind: str) -> None:
     schema = need_schema(kind)
     objects = [found for path in list_files() for found in read_objects(path.read_text())]
     if kind in ("ScaledObject", "ServiceMonitor", "PrometheusRule"):
@@ -80,13 +80,13 @@ def test_objects_of_operators_keep_to_their_schemas(kind: str) -> None:
         jsonschema.validate(each, schema)
 
 
-def test_the_plain_file_is_what_the_chart_gives() -> None:
+def test_the_plain_manifest_is_identical_to_the_rendered_chart() -> None:
     need_helm()
     assert kubernetes.RENDERED.read_text() == kubernetes.render_plain(), "scripts/kubernetes.py render writes it anew"
 
 
 @pytest.mark.parametrize("values", EVERYTHING)
-def test_every_variable_is_a_setting_once(values: str) -> None:
+def test_every_environment_variable_is_a_setting_and_occurs_once(values: str) -> None:
     known = {to_variable(setting): setting for setting in describe_settings()}
     ((_, container),) = find_containers(render_objects(EVERYTHING[values]))
     names = [variable["name"] for variable in container["env"]]
@@ -94,7 +94,7 @@ def test_every_variable_is_a_setting_once(values: str) -> None:
     Settings.read(None, **{known[each["name"]]: each["value"] for each in container["env"] if "value" in each})
 
 
-def test_numbers_of_a_file_of_values_reach_the_server_as_they_are(tmp_path: Path) -> None:
+def test_numbers_in_a_values_file_reach_the_server_unchanged(tmp_path: Path) -> None:
     """Helm reads them as floats, and would write sixteen million as 1.6777216e+07."""
     given = {
         "max_body_bytes": 16777216,
@@ -114,15 +114,15 @@ def test_numbers_of_a_file_of_values_reach_the_server_as_they_are(tmp_path: Path
     assert {name: getattr(read, name) for name in given} == given
 
 
-def test_a_pod_computes_with_the_cores_that_it_requests() -> None:
+def test_a_pod_uses_as_many_cores_as_its_cpu_request() -> None:
     ((_, container),) = find_containers(render_objects({}))
     (cores,) = [variable for variable in container["env"] if variable["name"] == "DANMATTE_CORES"]
     assert cores["valueFrom"]["resourceFieldRef"] == {"resource": "requests.cpu", "divisor": "1"}
-    ((_, told),) = find_containers(render_objects({"settings.cores": "3"}))
-    assert {"name": "DANMATTE_CORES", "value": "3"} in told["env"]
+    ((_, changed),) = find_containers(render_objects({"settings.cores": "3"}))
+    assert {"name": "DANMATTE_CORES", "value": "3"} in changed["env"]
 
 
-def test_policies_have_a_volume_that_can_be_written_to_and_models_none() -> None:
+def test_the_policies_volume_is_writable_and_the_models_volume_read_only() -> None:
     objects = render_objects(EVERYTHING["open, with models from a volume"])
     ((_, container),) = find_containers(objects)
     mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
@@ -132,7 +132,7 @@ def test_policies_have_a_volume_that_can_be_written_to_and_models_none() -> None
     assert mounts["models"]["readOnly"]
 
 
-def test_an_autoscaler_and_a_fixed_number_exclude_each_other() -> None:
+def test_an_autoscaler_replaces_the_fixed_number_of_replicas() -> None:
     fixed = render_objects({"replicas": "5"})
     assert find_object(fixed, "Deployment")["spec"]["replicas"] == 5
     for kind, other in (("hpa", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")):
@@ -142,7 +142,7 @@ def test_an_autoscaler_and_a_fixed_number_exclude_each_other() -> None:
         assert target == find_object(objects, "Deployment")["metadata"]["name"]
 
 
-def test_an_autoscaler_by_requests_counts_live_frames_and_no_probes() -> None:
+def test_the_autoscaler_by_requests_counts_live_frames_but_no_probes() -> None:
     trigger, _ = find_object(render_objects({"autoscaling.kind": "keda"}), "ScaledObject")["spec"]["triggers"]
     query = trigger["metadata"]["query"]
     assert 'danmatte_requests_total{protocol=~"mattes|v2|tfs|grpc"' in query
@@ -150,14 +150,14 @@ def test_an_autoscaler_by_requests_counts_live_frames_and_no_probes() -> None:
     assert "or vector(0)" in query  # a server that has no live connections has no such series
 
 
-def test_the_limit_of_slow_answers_reaches_the_alert() -> None:
+def test_the_p99_value_sets_the_threshold_of_the_slow_alert() -> None:
     objects = render_objects({"monitoring.rules": "true", "monitoring.p99Seconds": "0.1"})
     rules = find_object(objects, "PrometheusRule")["spec"]["groups"][0]["rules"]
     (slow,) = [rule for rule in rules if rule["alert"] == "DanmatteSlow"]
     assert slow["expr"].rstrip().endswith("> 0.1")
 
 
-def test_a_longer_drain_has_a_longer_grace() -> None:
+def test_the_termination_grace_period_follows_the_drain_time() -> None:
     ((pod, _),) = find_containers(render_objects({"settings.drain_s": "300", "preStopSeconds": "20"}))
     assert pod["terminationGracePeriodSeconds"] == 330
 
@@ -181,7 +181,7 @@ def test_a_longer_drain_has_a_longer_grace() -> None:
         ({"autoscaling.kind": "hpa", "autoscaling.minReplicas": "9"}, "autoscaling.maxReplicas: expected at least"),
     ],
 )
-def test_wrong_values_are_refused_by_name(values: dict[str, str], says: str) -> None:
+def test_invalid_values_are_refused_by_name(values: dict[str, str], says: str) -> None:
     need_helm()
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     command = [str(kubernetes.find_tool("helm")), "template", str(CHART), *words]
@@ -190,7 +190,7 @@ def test_wrong_values_are_refused_by_name(values: dict[str, str], says: str) -> 
     assert says in done.stderr
 
 
-def test_what_a_plan_writes_renders(tmp_path: Any) -> None:
+def test_the_chart_renders_with_the_values_of_a_capacity_plan(tmp_path: Any) -> None:
     need_helm()
     from danmatte.capacity.arrivals import Streams
     from danmatte.capacity.demand import StreamDemand

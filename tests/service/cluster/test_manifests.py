@@ -33,7 +33,7 @@ def read(name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", DEPLOYED)
-def test_containers_may_do_nothing_that_they_need_not(name: str) -> None:
+def test_containers_run_with_least_privilege(name: str) -> None:
     found = list(find_containers(read(name)))
     assert found
     for pod, container in found:
@@ -48,7 +48,7 @@ def test_containers_may_do_nothing_that_they_need_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_probes_ask_for_paths_that_the_server_has(name: str, models: Any) -> None:
+def test_probes_request_paths_that_the_server_has(name: str, models: Any) -> None:
     app = build(Settings(models=str(models)), lambda found: FakeEngine(found.manifest))
     paths = {resource.canonical for resource in app.router.resources()}
     for _, container in find_containers(read(name)):
@@ -57,14 +57,14 @@ def test_probes_ask_for_paths_that_the_server_has(name: str, models: Any) -> Non
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_container_is_started_with_a_command_line_that_the_server_takes(name: str) -> None:
+def test_container_arguments_are_a_valid_serve_command(name: str) -> None:
     for _, container in find_containers(read(name)):
         parsed = make_parser().parse(container["args"])
         assert parsed.command == "serve"
 
 
 @pytest.mark.parametrize("name", DEPLOYED)
-def test_every_variable_is_a_setting_and_its_value_is_taken(name: str) -> None:
+def test_every_environment_variable_is_a_setting_with_a_valid_value(name: str) -> None:
     known = {to_variable(setting): setting for setting in describe_settings()}
     for _, container in find_containers(read(name)):
         for variable in container.get("env", ()):
@@ -73,7 +73,7 @@ def test_every_variable_is_a_setting_and_its_value_is_taken(name: str) -> None:
                 Settings.read(None, **{"open": True, setting: variable["value"]})
 
 
-def test_a_pod_has_time_to_serve_on_and_to_drain() -> None:
+def test_the_termination_grace_period_covers_pre_stop_and_drain() -> None:
     pod, container = next(find_containers(read("danmatte.yaml")))
     drain_s = next(float(variable["value"]) for variable in container["env"] if variable["name"] == "DANMATTE_DRAIN_S")
     waits_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -81,20 +81,20 @@ def test_a_pod_has_time_to_serve_on_and_to_drain() -> None:
     assert pod["terminationGracePeriodSeconds"] > waits_s + drain_s
 
 
-def test_links_of_services_stay_out_of_the_environment() -> None:
+def test_service_links_and_account_tokens_are_disabled() -> None:
     for name in ("danmatte.yaml", "library-job.yaml"):
         for pod, _ in find_containers(read(name)):
             assert pod["enableServiceLinks"] is False
             assert pod["automountServiceAccountToken"] is False
 
 
-def test_a_rollout_takes_no_pod_away_before_its_successor_is_ready() -> None:
+def test_a_rollout_removes_no_pod_before_its_successor_is_ready() -> None:
     spec = find_object(read("danmatte.yaml"), "Deployment")["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert len(spec["template"]["spec"]["topologySpreadConstraints"]) == 2
 
 
-def test_whatever_selects_pods_selects_these() -> None:
+def test_every_selector_matches_the_deployments_pods() -> None:
     objects = read("danmatte.yaml")
     labels = find_object(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
@@ -108,7 +108,7 @@ def test_whatever_selects_pods_selects_these() -> None:
         assert selector.items() <= labels.items()
 
 
-def test_a_share_of_the_library_has_the_number_that_the_job_has() -> None:
+def test_shards_of_the_library_match_the_jobs_completions() -> None:
     (job,) = read("library-job.yaml")
     _, container = next(find_containers([job]))
     assert container["args"][-1] == f"$(JOB_COMPLETION_INDEX)/{job['spec']['completions']}"
@@ -116,15 +116,15 @@ def test_a_share_of_the_library_has_the_number_that_the_job_has() -> None:
     assert job["spec"]["completions"] <= 10**5
 
 
-def test_a_share_with_bad_videos_costs_no_other_share() -> None:
+def test_a_shard_with_bad_videos_does_not_fail_other_shards() -> None:
     (job,) = read("library-job.yaml")
     actions = [rule["action"] for rule in job["spec"]["podFailurePolicy"]["rules"]]
-    assert actions == ["Ignore", "FailJob", "FailIndex"]  # the first that fits counts: a drained node is nobody's fault
+    assert actions == ["Ignore", "FailJob", "FailIndex"]  # the first that fits counts: draining a node is no failure
     assert job["spec"]["podFailurePolicy"]["rules"][-1]["onExitCodes"]["values"] == [1]
     assert "maxFailedIndexes" not in job["spec"]
 
 
-def test_a_share_whose_storage_did_not_answer_is_tried_again() -> None:
+def test_a_shard_with_a_storage_error_is_retried() -> None:
     (job,) = read("library-job.yaml")
     final = [
         code
@@ -136,7 +136,7 @@ def test_a_share_whose_storage_did_not_answer_is_tried_again() -> None:
     assert job["spec"]["backoffLimitPerIndex"] > 0
 
 
-def test_the_composed_server_is_as_closed_as_the_others() -> None:
+def test_the_compose_service_is_as_restricted_as_the_pods() -> None:
     found = yaml.safe_load((ROOT / "service/compose.yaml").read_text())["services"]["danmatte"]
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]
@@ -145,7 +145,7 @@ def test_the_composed_server_is_as_closed_as_the_others() -> None:
     assert float(found["stop_grace_period"].rstrip("s")) > Settings().drain_s
 
 
-def test_a_volume_of_the_composed_server_can_be_written_to_by_its_user() -> None:
+def test_volumes_of_the_compose_service_are_writable_by_its_user() -> None:
     """An engine gives a new volume the owner of the image's folder, and root's where there is none."""
     found = yaml.safe_load((ROOT / "service/compose.yaml").read_text())["services"]["danmatte"]
     image = (ROOT / "service/Containerfile").read_text()
@@ -156,7 +156,7 @@ def test_a_volume_of_the_composed_server_can_be_written_to_by_its_user() -> None
         assert re.search(rf"install -d -o {user} -g \d+ {mount}$", image, re.MULTILINE), mount
 
 
-def test_the_charts_values_keep_to_its_schema_which_is_strict() -> None:
+def test_the_charts_values_conform_to_its_strict_schema() -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
     values = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -170,7 +170,7 @@ def test_the_charts_values_keep_to_its_schema_which_is_strict() -> None:
             jsonschema.validate({**values, **wrong}, schema)
 
 
-def test_versions_are_the_distributions() -> None:
+def test_versions_of_chart_and_image_match_the_package() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert chart["version"] == chart["appVersion"] == version
@@ -179,13 +179,13 @@ def test_versions_are_the_distributions() -> None:
             assert container["image"] == f"danmatte:{version}"
 
 
-def test_rules_ask_for_metrics_that_there_are() -> None:
+def test_alert_rules_use_existing_metrics() -> None:
     page = Metrics().render().decode()
     known = set(re.findall(r"^# TYPE (\w+)", page, re.MULTILINE)) | {"danmatte_waiting"}
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-    asked = {name for rule in rules for name in re.findall(r"\bdanmatte_\w+", rule["expr"])}
+    used = {name for rule in rules for name in re.findall(r"\bdanmatte_\w+", rule["expr"])}
     assert len(rules) >= 5
-    for name in asked:
+    for name in used:
         assert {name, name.removesuffix("_total"), name.removesuffix("_bucket")} & known, name
     for rule in rules:
         assert rule["labels"]["severity"] in ("page", "ticket")

@@ -63,12 +63,12 @@ tests:
 """
 
 
-def test_promtool_takes_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     done = subprocess.run([need_program("promtool"), "check", "rules", str(RULES)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
+def test_alerts_fire_only_under_their_conditions(tmp_path: Path) -> None:
     promtool = need_program("promtool")
     tests = tmp_path / "tests.yaml"
     tests.write_text(RULE_TESTS.format(rules=RULES))
@@ -76,7 +76,7 @@ def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_promtool_finds_nothing_to_mend_in_the_metrics() -> None:
+def test_promtool_accepts_the_metrics() -> None:
     metrics = Metrics()
     timing = Timing()
     with timing.phase("infer"):
@@ -121,14 +121,14 @@ def prometheus(models: Path, tmp_path: Path, jpeg: bytes) -> Iterator[str]:
 
 
 def find_addresses(process: "subprocess.Popen[str]") -> Iterator[str]:
-    """Where it listens, from its log."""
+    """Yield the addresses on which it listens, from its log."""
     for line in process.stderr:
         if "address=127.0.0.1:" in line and "Listening" in line:
             yield "http://" + line.partition("address=")[2].split()[0]
 
 
 def ask(address: str, query: str) -> list[dict[str, object]]:
-    """A query's answer, waited for until there is one."""
+    """Return a query's result; wait until it has one."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         with (
@@ -138,11 +138,11 @@ def ask(address: str, query: str) -> list[dict[str, object]]:
             if found := json.load(answer)["data"]["result"]:
                 return found
         time.sleep(0.5)
-    raise AssertionError(f"{query}: no answer")
+    raise AssertionError(f"{query}: no result")
 
 
 @pytest.mark.slow
-def test_a_real_prometheus_sees_both_workers_and_every_post_once(prometheus: str) -> None:
+def test_a_real_prometheus_counts_both_workers_and_every_post_once(prometheus: str) -> None:
     assert ask(prometheus, "danmatte_workers")[0]["value"][1] == "2"
     answered = ask(prometheus, 'sum(danmatte_requests_total{protocol="mattes", outcome="answered"})')
     assert answered[0]["value"][1] == "20"

@@ -35,18 +35,18 @@ def test_both_byte_orders_are_read(order: str) -> None:
         b"XX" + bytes(50),
     ],
 )
-def test_what_is_broken_or_absent_is_upright(data: bytes) -> None:
+def test_a_malformed_or_absent_orientation_means_upright(data: bytes) -> None:
     assert read_orientation(data) == 1
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_crash_it(data: bytes) -> None:
+def test_random_bytes_give_a_valid_orientation(data: bytes) -> None:
     for order in (b"II*\0", b"MM\0*"):
         assert 1 <= read_orientation(order + data) <= 8
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_viewers_turn_it(orientation: int) -> None:
+def test_a_picture_is_rotated_as_pillow_does(orientation: int) -> None:
     stored = pictures.noise(48, 64)
     viewer = ImageOps.exif_transpose(Image.open(io.BytesIO(pictures.turned(orientation, stored, "PNG"))))
     shown = turn_upright(stored, orientation)

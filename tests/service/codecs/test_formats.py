@@ -28,23 +28,23 @@ def decode(data: bytes, media_type: str = "", declared: Size | None = None, colo
 @pytest.mark.parametrize(
     "named", ["", "application/octet-stream", "application/x-www-form-urlencoded", "image/jpg", "image/png"]
 )
-def test_the_bytes_decide_whatever_picture_the_header_names(kind: str, named: str) -> None:
+def test_bytes_choose_the_decoder_whatever_picture_type_is_declared(kind: str, named: str) -> None:
     assert find_decoder(named, FILES[kind]).media_type == TYPES[kind]
 
 
 @pytest.mark.parametrize("named", ["application/x-nv12", "application/x-rgb24"])
-def test_raw_pixels_are_what_their_sender_says(named: str) -> None:
+def test_a_declared_raw_type_selects_its_decoder_and_needs_a_size(named: str) -> None:
     assert find_decoder(named, FILES["jpg"]).media_type == named
     assert needs_size(named)
 
 
 @pytest.mark.parametrize("named", ["", "image/jpeg", "video/mp4"])
-def test_pictures_with_a_header_need_no_size(named: str) -> None:
+def test_encoded_types_need_no_declared_size(named: str) -> None:
     assert not needs_size(named)
 
 
 @pytest.mark.parametrize("named", ["text/html", "image/gif", "application/json"])
-def test_a_type_that_is_not_served_is_refused_though_the_bytes_could_be_read(named: str) -> None:
+def test_an_unsupported_declared_type_is_refused_although_the_bytes_are_readable(named: str) -> None:
     with pytest.raises(MediaTypeError, match=r"Content-Type: expected one of .*image/jpeg"):
         find_decoder(named, FILES["jpg"])
 
@@ -61,13 +61,13 @@ def test_a_type_that_is_not_served_is_refused_though_the_bytes_could_be_read(nam
         (b"iVBORw0KGgoAAAANSUhEUg", "PNG in base64"),
     ],
 )
-def test_bytes_that_are_not_served_are_refused_by_what_they_are(data: bytes, says: str) -> None:
+def test_unsupported_bytes_are_refused_naming_their_format(data: bytes, says: str) -> None:
     with pytest.raises(MediaTypeError, match=rf"received {says}$"):
         find_decoder("", data)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Decoder.registered if needs_size(kind)])
-def test_raw_pixels_without_a_size_or_of_another_length_are_refused(kind: str) -> None:
+def test_raw_pixels_without_a_size_or_of_the_wrong_length_are_refused(kind: str) -> None:
     size = Size(4, 6)
     decoder = Decoder.registered[kind]
     assert isinstance(decoder, RawDecoder)
@@ -81,7 +81,7 @@ def test_raw_pixels_without_a_size_or_of_another_length_are_refused(kind: str) -
 
 
 @pytest.mark.parametrize("size", [Size(3, 4), Size(4, 3), Size(1, 1)])
-def test_nv12_has_even_sizes_only(size: Size) -> None:
+def test_nv12_of_an_odd_size_is_refused(size: Size) -> None:
     with pytest.raises(PictureError, match="even size"):
         decode(bytes(100), "application/x-nv12", size)
 
@@ -95,7 +95,9 @@ def test_nv12_has_even_sizes_only(size: Size) -> None:
         (41, 240, 110, (0, 0, 255)),
     ],
 )
-def test_nv12_is_bt_601_in_limited_range(luma: int, blue: int, red: int, colour: tuple[int, int, int]) -> None:
+def test_nv12_is_decoded_as_bt_601_in_limited_range(
+    luma: int, blue: int, red: int, colour: tuple[int, int, int]
+) -> None:
     planes = bytes([luma]) * 16 + bytes([blue, red]) * 4
     pixels = decode(planes, "application/x-nv12", Size(4, 4)).astype(int)
     assert np.abs(pixels - colour).max() <= 3
@@ -107,7 +109,7 @@ def test_rgb24_is_read_from_the_top_left() -> None:
     assert np.array_equal(decode(pixels.tobytes(), "application/x-rgb24", Size(2, 4), "BGR"), pixels[..., ::-1])
 
 
-def test_sixteen_bits_grey_and_transparent_pngs_become_eight_bit_colours() -> None:
+def test_grey_16_bit_and_transparent_pngs_are_decoded_to_8_bit_rgb() -> None:
     grey = np.full((8, 8), 0x8040, np.uint16)
     assert (decode(cv2.imencode(".png", grey)[1].tobytes()) == 0x80).all()
     clear = np.zeros((8, 8, 4), np.uint8)
@@ -132,12 +134,12 @@ END = chunk(b"IEND", b"")
         (PNG + HEADER + b"\xff\xff\xff\xffIDAT" + END, "truncated"),
     ],
 )
-def test_a_png_that_is_not_whole_and_alone_is_refused_by_its_chunks(data: bytes, says: str) -> None:
+def test_a_truncated_corrupt_or_animated_png_is_refused(data: bytes, says: str) -> None:
     with pytest.raises(PictureError, match=says):
         Decoder.registered["image/png"].read_header(data, None)
 
 
-def test_an_honest_png_of_those_chunks_is_read() -> None:
+def test_a_valid_png_of_the_same_chunks_is_decoded() -> None:
     assert decode(PNG + HEADER + CONTENT + END).shape == (8, 8, 3)
 
 
@@ -151,7 +153,7 @@ def piece(kind: bytes, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("quality", [50, 101])
-def test_lossy_and_lossless_webp_say_their_size(quality: int) -> None:
+def test_the_size_of_lossy_and_lossless_webp_is_read(quality: int) -> None:
     data = cv2.imencode(".webp", SMALL[:37, :51], [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
     assert Decoder.registered["image/webp"].read_header(data, None).size == (37, 51)
     assert decode(data).shape == (37, 51, 3)
@@ -169,12 +171,12 @@ def test_lossy_and_lossless_webp_say_their_size(quality: int) -> None:
         (riff(b"VP8L" + struct.pack("<I", 999) + bytes(20)), "truncated, expected"),
     ],
 )
-def test_a_webp_that_is_not_whole_and_alone_is_refused_by_its_chunks(data: bytes, says: str) -> None:
+def test_a_truncated_malformed_or_animated_webp_is_refused(data: bytes, says: str) -> None:
     with pytest.raises(PictureError, match=says):
         Decoder.registered["image/webp"].read_header(data, None)
 
 
-def test_chunks_of_odd_length_are_padded_and_the_orientation_behind_them_is_found() -> None:
+def test_the_orientation_of_a_webp_is_found_after_a_chunk_of_odd_length() -> None:
     size = (63).to_bytes(3, "little") + (47).to_bytes(3, "little")
     picture = pictures.encoded(".webp", SMALL)[12:]
     orientation = b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x0112, 3, 1, 6, 0)

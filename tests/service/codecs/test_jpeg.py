@@ -30,7 +30,7 @@ from tests.service.conftest import Start
         ((1, 1), (1, 1), (1, 1)),
     ],
 )
-def test_only_exact_fractions_are_taken(
+def test_a_jpeg_is_decoded_at_reduced_size_only_by_exact_fractions(
     size: tuple[int, int], at_least: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     data = pictures.encoded(".jpg", pictures.rectangle(*size))
@@ -40,7 +40,7 @@ def test_only_exact_fractions_are_taken(
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_grey_and_print_colours_are_read(mode: str, progressive: bool) -> None:
+def test_grey_rgb_and_cmyk_jpegs_are_decoded(mode: str, progressive: bool) -> None:
     buffer = io.BytesIO()
     Image.fromarray(pictures.rectangle(48, 64)).convert(mode).save(buffer, "JPEG", progressive=progressive)
     header = Jpeg().read_header(buffer.getvalue(), None)
@@ -56,7 +56,7 @@ def jpeg(**options: object) -> bytes:
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_scans_without_end_are_refused(progressive: bool) -> None:
+def test_a_jpeg_with_too_many_scans_is_refused(progressive: bool) -> None:
     """Each scan of a progressive picture takes a pass; after a complete picture, libjpeg reads no more scans."""
     data = jpeg(progressive=progressive)
     scans = data[:-2] + b"\xff\xda\0\x02" * 100 + data[-2:]
@@ -64,7 +64,7 @@ def test_scans_without_end_are_refused(progressive: bool) -> None:
         Jpeg().decode(scans, Jpeg().read_header(scans, None), "RGB", Size(48, 64))
 
 
-def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
+def test_scans_hidden_behind_a_marker_without_length_are_counted() -> None:
     """A reader that expects a length after such a marker would skip data that libjpeg reads."""
     data = jpeg(progressive=True)
     fake = b"\xff\xc0\0\x0b\x08\0\x30\0\x40\x01\x01\x11\0" + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
@@ -76,13 +76,13 @@ def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
 
 
 @pytest.mark.parametrize("cut", range(2, 600, 7))
-def test_a_header_that_breaks_off_is_a_picture_error(cut: int) -> None:
+def test_a_truncated_header_raises_a_picture_error(cut: int) -> None:
     data = jpeg()[:cut]
     with pytest.raises(PictureError):
         Jpeg().decode(data, Jpeg().read_header(data, None), "RGB", Size(48, 64))
 
 
-def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> None:
+def test_chroma_upsampling_is_smooth_unless_the_picture_is_reduced_strongly() -> None:
     frame = pictures.rectangle(240, 320)
     frame[:, 100:] = (200, 30, 60)
     data = pictures.encoded(".jpg", frame)
@@ -110,7 +110,7 @@ def add_bytes(data: bytes, marker: bytes) -> bytes:
         (lambda data: add_bytes(add_bytes(data, b"\xff\xdb"), b"\xff\xc0")[:-2], "4 extraneous bytes before marker"),
     ],
 )
-def test_what_libjpeg_only_warns_of_is_decoded_and_said(spoil, says: str) -> None:
+def test_a_picture_with_a_libjpeg_warning_is_decoded_and_the_warning_kept(spoil, says: str) -> None:
     good = pictures.encoded(".jpg", pictures.rectangle(96, 128))
     jpeg = Decoder.registered["image/jpeg"]
     bad = spoil(good)
@@ -121,7 +121,7 @@ def test_what_libjpeg_only_warns_of_is_decoded_and_said(spoil, says: str) -> Non
 
 
 @pytest.mark.parametrize("left", [0.3, 0.9, 0.99])
-def test_a_picture_whose_rest_is_missing_is_refused_even_with_an_end(left: float) -> None:
+def test_a_truncated_picture_is_refused_even_with_an_end_marker(left: float) -> None:
     good = pictures.encoded(".jpg", pictures.rectangle(96, 128))
     jpeg = Decoder.registered["image/jpeg"]
     cut = good[: int(len(good) * left)] if left < 0.99 else good[:-8]
@@ -130,7 +130,7 @@ def test_a_picture_whose_rest_is_missing_is_refused_even_with_an_end(left: float
             jpeg.decode(data, jpeg.read_header(data, None), "RGB", Size(96, 128))
 
 
-async def test_a_warning_is_told_with_the_mask(start: Start, jpeg: bytes) -> None:
+async def test_the_response_header_reports_a_decoders_warning(start: Start, jpeg: bytes) -> None:
     client = await start()
     answer = await client.post("/v1/mattes", data=jpeg[:-2])
     assert answer.status == 200

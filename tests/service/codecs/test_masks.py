@@ -31,35 +31,35 @@ def pass_through(kind: str, alpha: Pixels) -> Pixels:
 @pytest.mark.parametrize("kind", ["svg", "rle", "bits"])
 @settings(max_examples=100, deadline=None)
 @given(MASKS)
-def test_every_mask_comes_back_bit_by_bit(kind: str, mask: np.ndarray) -> None:
+def test_every_mask_survives_a_round_trip_exactly(kind: str, mask: np.ndarray) -> None:
     alpha = mask * np.uint8(255)
     assert np.array_equal(pass_through(kind, alpha), alpha)
 
 
 @pytest.mark.parametrize("kind", ["svg", "rle", "bits"])
-def test_half_painted_is_painted(kind: str) -> None:
+def test_alpha_values_from_128_count_as_painted(kind: str) -> None:
     alpha = np.array([[0, 127, 128, 255]], np.uint8)
     assert pass_through(kind, alpha).tolist() == [[0, 0, 255, 255]]
 
 
 @pytest.mark.parametrize("kind", ["svg", "rle", "bits", "png", "webp", "raw"])
-def test_a_mask_reaches_all_four_borders_in_both_polarities(kind: str) -> None:
+def test_masks_are_exact_at_all_four_borders_in_both_polarities(kind: str) -> None:
     alpha = np.zeros((6, 9), np.uint8)
     alpha[0, 3] = alpha[-1, 5] = alpha[2, 0] = alpha[4, -1] = 255
     for painted in (alpha, 255 - alpha):
         assert np.array_equal(pass_through(kind, painted), painted)
 
 
-def test_a_frame_without_a_person_is_the_full_rectangle_where_comments_may_be() -> None:
+def test_a_fully_painted_svg_mask_is_one_rectangle() -> None:
     alpha = np.full((180, 320), 255, np.uint8)
     assert b'd="M0 1800l3200 0 0 -1800 -3200 0z"' in Encoder.registered["svg"].encode(alpha)
 
 
-def test_a_frame_of_nothing_is_an_empty_path() -> None:
+def test_an_unpainted_svg_mask_is_an_empty_path() -> None:
     assert b'd=""' in Encoder.registered["svg"].encode(np.zeros((180, 320), np.uint8))
 
 
-def test_the_counts_are_those_of_the_reference() -> None:
+def test_rle_counts_match_pycocotools() -> None:
     """The expected counts are pycocotools' for a 3x3 picture, with the middle or the whole painted."""
     middle = np.zeros((3, 3), np.uint8)
     middle[1, 1] = 255
@@ -68,7 +68,7 @@ def test_the_counts_are_those_of_the_reference() -> None:
     assert json.loads(Encoder.registered["rle"].encode(full))["counts"] == "0PXh1"
 
 
-def test_column_major_runs_begin_with_what_is_not_painted() -> None:
+def test_rle_runs_are_column_major_and_start_with_unpainted_pixels() -> None:
     """`counts` are runs column by column from the left; the first is unpainted, and may be empty."""
     alpha = np.array([[255, 0], [255, 0]], np.uint8)
     text = json.loads(Encoder.registered["rle"].encode(alpha))["counts"]
@@ -77,13 +77,13 @@ def test_column_major_runs_begin_with_what_is_not_painted() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(MASKS)
-def test_rows_of_bits_are_whole_bytes(mask: np.ndarray) -> None:
+def test_rows_of_a_bit_mask_are_padded_to_whole_bytes(mask: np.ndarray) -> None:
     rows = zlib.decompress(Encoder.registered["bits"].encode(mask * np.uint8(255)))
     height, width = mask.shape
     assert len(rows) == height * -(-width // 8)
 
 
-def test_a_webp_mask_has_no_side_that_webp_cannot_hold() -> None:
+def test_a_mask_too_long_for_webp_is_refused() -> None:
     long = np.zeros((1, 16_383), np.uint8)
     assert pictures.decoded(Encoder.registered["webp"].encode(long)).shape == long.shape
     with pytest.raises(InvalidParameterError, match="16383"):
@@ -91,7 +91,7 @@ def test_a_webp_mask_has_no_side_that_webp_cannot_hold() -> None:
 
 
 @pytest.mark.parametrize("kind", Encoder.registered)
-def test_an_encoder_leaves_the_mask_as_it_was(kind: str) -> None:
+def test_encoders_do_not_change_the_mask(kind: str) -> None:
     alpha = pictures.noise(31, 45)[..., 0].copy()
     before = alpha.copy()
     alpha.flags.writeable = False

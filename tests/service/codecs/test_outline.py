@@ -20,13 +20,13 @@ def measure_area(outline: Points) -> float:
 
 @settings(max_examples=200, deadline=None)
 @given(MASKS)
-def test_outlines_enclose_as_much_as_is_filled(mask: np.ndarray) -> None:
+def test_outlines_enclose_the_area_of_the_mask(mask: np.ndarray) -> None:
     assert sum(map(measure_area, trace_outlines(mask))) == mask.sum()
 
 
 @settings(max_examples=200, deadline=None)
 @given(MASKS)
-def test_edges_go_along_rows_and_columns_in_turn(mask: np.ndarray) -> None:
+def test_edges_of_an_outline_alternate_between_horizontal_and_vertical(mask: np.ndarray) -> None:
     for outline in trace_outlines(mask):
         edges = np.roll(outline, -1, axis=0) - outline
         horizontal = edges[:, 1] == 0
@@ -46,31 +46,31 @@ def test_an_outline_begins_at_its_top_left_corner_and_is_traced_once(mask: np.nd
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (5, 6)])
-def test_a_full_mask_is_one_rectangle_and_an_empty_one_nothing(shape: tuple[int, int]) -> None:
+def test_a_full_mask_has_one_rectangular_outline_and_an_empty_mask_none(shape: tuple[int, int]) -> None:
     height, width = shape
     (outline,) = trace_outlines(np.ones(shape, np.bool_))
     assert outline.tolist() == [[0, 0], [width, 0], [width, height], [0, height]]
     assert list(trace_outlines(np.zeros(shape, np.bool_))) == []
 
 
-def test_a_hole_turns_the_other_way_round() -> None:
+def test_the_outline_of_a_hole_runs_in_the_opposite_direction() -> None:
     ring = np.ones((5, 5), np.bool_)
     ring[2, 2] = False
     assert [measure_area(outline) for outline in trace_outlines(ring)] == [25, -1]
 
 
-def test_pixels_that_touch_by_a_corner_are_filled_once_each() -> None:
+def test_pixels_that_touch_at_a_corner_have_separate_outlines() -> None:
     crossing = np.eye(2, dtype=np.bool_)
     assert sorted(len(outline) for outline in trace_outlines(crossing)) == [4, 4]
 
 
-def test_stairs_become_slopes_and_the_border_stays_square() -> None:
+def test_chamfering_smooths_stairs_and_keeps_corners_at_the_border() -> None:
     stairs = np.tri(4, dtype=np.bool_)
     (outline,) = trace_outlines(stairs)
     assert chamfer(outline, Size(4, 4)).tolist() == [[0, 0], [2, 0], [2, 1], [7, 6], [8, 6], [8, 8], [0, 8]]
 
 
-def test_a_lone_pixel_becomes_a_diamond_around_its_centre() -> None:
+def test_chamfering_a_single_pixel_gives_a_diamond_around_its_centre() -> None:
     lone = np.zeros((3, 3), np.bool_)
     lone[1, 1] = True
     (outline,) = trace_outlines(lone)
@@ -79,7 +79,7 @@ def test_a_lone_pixel_becomes_a_diamond_around_its_centre() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(MASKS)
-def test_no_chamfered_point_lies_on_its_neighbour_or_on_the_line_between_two(mask: np.ndarray) -> None:
+def test_chamfered_outlines_have_no_duplicate_or_collinear_points(mask: np.ndarray) -> None:
     for outline in trace_outlines(mask):
         points = chamfer(outline, Size(*mask.shape))
         after, before = np.roll(points, -1, axis=0) - points, points - np.roll(points, 1, axis=0)

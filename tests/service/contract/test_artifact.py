@@ -12,14 +12,14 @@ from danmatte.errors import ManifestError
 from tests.service.toy import Toy, graph, manifest, publish
 
 
-def test_a_good_version_is_read_whole(tmp_path: Path) -> None:
+def test_a_valid_version_is_read_with_graph_weights_and_manifest(tmp_path: Path) -> None:
     publish(tmp_path)
     found = artifact.read_version(tmp_path, "toy", 1)
     assert (found.graph, found.weights) == graph(Toy())
     assert found.manifest.name == "toy"
 
 
-def test_only_versions_are_seen(tmp_path: Path) -> None:
+def test_only_folders_named_by_a_version_number_are_listed(tmp_path: Path) -> None:
     for name in ("1", "10", "2", "03", "0", "-1", ".hidden", "x", "1e3", "٣", "9" * 30):
         (tmp_path / "toy" / name).mkdir(parents=True)
     (tmp_path / "toy" / "7").write_text("a file")
@@ -28,7 +28,7 @@ def test_only_versions_are_seen(tmp_path: Path) -> None:
     assert artifact.list_versions(tmp_path, "toy") == [10, 8, 2, 1]  # including links, as volumes have
 
 
-def test_only_models_are_seen(tmp_path: Path) -> None:
+def test_only_folders_with_a_valid_model_name_are_listed(tmp_path: Path) -> None:
     for name in ("toy", "a_b-c9", ".hidden", "Upper", "-dash", "spa ce"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "toy")
@@ -36,16 +36,16 @@ def test_only_models_are_seen(tmp_path: Path) -> None:
     assert artifact.list_models(tmp_path / "nowhere") == []
 
 
-def test_what_is_ignored_is_told(tmp_path: Path) -> None:
+def test_ignored_folders_are_reported(tmp_path: Path) -> None:
     for name in ("toy/1", "toy/v2", "toy/02", "toy/new", "toy/measurements", "toy/.hidden", "Upper/1", ".hidden/1"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "toy/new/manifest.json").write_text("{}")
     (tmp_path / "README").write_text("a file")
-    told = [line.removeprefix(f"{tmp_path}/").partition(":")[0] for line in artifact.list_ignored(tmp_path)]
-    assert told == ["Upper", "toy/02", "toy/new", "toy/v2"]
+    ignored = [line.removeprefix(f"{tmp_path}/").partition(":")[0] for line in artifact.list_ignored(tmp_path)]
+    assert ignored == ["Upper", "toy/02", "toy/new", "toy/v2"]
 
 
-def test_a_version_behind_a_link_is_read_as_any_other(tmp_path: Path) -> None:
+def test_a_version_behind_a_symbolic_link_is_read(tmp_path: Path) -> None:
     publish(tmp_path / "..data", name="toy")
     (tmp_path / "toy").symlink_to("..data/toy")  # as Kubernetes mounts volumes
     assert artifact.read_version(tmp_path, "toy", 1).manifest.version == 1
@@ -125,7 +125,7 @@ def cut_weights(folder: Path) -> None:
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json", "No such file"),
     ],
 )
-def test_a_spoilt_version_is_refused_by_its_file(
+def test_a_corrupt_version_is_refused_naming_the_file(
     tmp_path: Path, spoil: Callable[[Path], None], file: str, says: str
 ) -> None:
     spoil(publish(tmp_path))

@@ -22,26 +22,26 @@ PLAIN = Configuration("CPU", "latency", "f32", 0, 0, 0, 1)
         ({"device": ""}, "device: expected one of OpenVINO's, such as CPU, received ''"),
     ],
 )
-def test_a_change_is_checked_as_the_whole_is(fields: dict[str, object], says: str) -> None:
+def test_a_changed_configuration_is_validated(fields: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         msgspec.structs.replace(PLAIN, **fields)
 
 
-def test_only_a_manifest_is_held_to_one_device() -> None:
+def test_several_devices_are_refused_only_in_a_manifest() -> None:
     elsewhere = msgspec.structs.replace(PLAIN, device="HETERO:GPU,CPU")
     with pytest.raises(msgspec.ValidationError, match=r"\$\.device"):
         msgspec.json.decode(msgspec.json.encode(elsewhere), type=Configuration)
 
 
 @pytest.mark.parametrize("name", Configuration.__struct_fields__)
-def test_nothing_may_be_left_out_of_a_manifest(name: str) -> None:
+def test_every_field_of_a_configuration_is_required_in_a_manifest(name: str) -> None:
     table = msgspec.to_builtins(PLAIN)
     del table[name]
     with pytest.raises(msgspec.ValidationError, match=f"missing required field `{name}`"):
         msgspec.json.decode(json.dumps(table), type=Configuration)
 
 
-def test_it_is_data_that_can_be_a_key() -> None:
+def test_a_configuration_is_hashable_and_immutable() -> None:
     same = msgspec.json.decode(msgspec.json.encode(PLAIN), type=Configuration)
     assert {PLAIN: 1}[same] == 1
     with pytest.raises(AttributeError):

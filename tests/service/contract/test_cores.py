@@ -58,30 +58,32 @@ def write(root: Path, files: dict[str, str]) -> Path:
         ({"proc/self/cgroup": "rubbish\n0::/\n", "sys/fs/cgroup/cpu.max": "rubbish\n"}, 8),
     ],
 )
-def test_the_tightest_limit_counts(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+def test_the_number_of_cores_is_the_tightest_of_affinity_and_quotas(
+    tmp_path: Path, files: dict[str, str], expected: int
+) -> None:
     assert count_cores(write(tmp_path, files)) == expected
 
 
-def test_this_machine_has_some() -> None:
+def test_this_machine_has_at_least_one_core() -> None:
     assert count_cores() >= 1
 
 
-def test_workers_get_disjoint_cores_and_all_of_them(tmp_path: Path) -> None:
+def test_workers_get_disjoint_sets_that_cover_all_cores(tmp_path: Path) -> None:
     parts = split_cpus(3, tmp_path)
     assert [len(part) for part in parts] == [2, 3, 3]
     assert frozenset().union(*parts) == frozenset(range(8))
 
 
-def test_threads_of_a_core_stay_together(tmp_path: Path) -> None:
+def test_hyperthreads_of_a_core_go_to_the_same_worker(tmp_path: Path) -> None:
     topology = {f"sys/devices/system/cpu/cpu{cpu}/topology/core_id": f"{cpu % 4}\n" for cpu in range(8)}
     assert split_cpus(4, write(tmp_path, topology)) == [frozenset({core, core + 4}) for core in range(4)]
 
 
-def test_nobody_is_pinned_where_workers_outnumber_cores(tmp_path: Path) -> None:
+def test_no_worker_is_pinned_if_workers_outnumber_cores(tmp_path: Path) -> None:
     assert split_cpus(9, tmp_path) == [frozenset()] * 9
 
 
-def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tmp_path: Path) -> None:
+def test_numa_nodes_are_not_split_although_their_cores_are_interleaved(tmp_path: Path) -> None:
     for cpu in range(8):
         folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}"
         write(folder, {"topology/physical_package_id": "0\n", "topology/core_id": f"{cpu}\n"})
@@ -101,7 +103,7 @@ def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tm
         (2, 3, 2, [1, 1, 1]),  # no worker is pinned
     ],
 )
-def test_workers_use_the_cores_they_are_pinned_to_within_the_quota(
+def test_pinned_workers_use_their_cores_within_the_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int, cores: int, expected: list[int]
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
@@ -110,5 +112,5 @@ def test_workers_use_the_cores_they_are_pinned_to_within_the_quota(
     assert all(used <= (len(part) or 1) for used, part in zip(expected, parts, strict=True))
 
 
-def test_workers_that_nothing_pins_share_the_cores() -> None:
+def test_unpinned_workers_share_the_cores() -> None:
     assert apportion_cores([frozenset()] * 3, 8) == [3, 3, 2]

@@ -56,7 +56,9 @@ def mask_of(pixels: Pixels, toy: Toy, size: Size) -> Probabilities:
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("mask", [(180, 320), (360, 640), (90, 77)])
 @pytest.mark.parametrize("frame", [(360, 640), (720, 1280), (1280, 720), (480, 640), (481, 853)])
-def test_a_rectangle_stays_where_it_is(rule: str, mask: tuple[int, int], frame: tuple[int, int]) -> None:
+def test_a_rectangle_keeps_its_position_from_frame_to_mask(
+    rule: str, mask: tuple[int, int], frame: tuple[int, int]
+) -> None:
     painted = mask_of(rectangle(*frame), Toy(height=288, width=512, rule=rule), Size(*mask)) >= 0.5
     rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
     height, width = mask
@@ -72,7 +74,7 @@ def test_a_rectangle_stays_where_it_is(rule: str, mask: tuple[int, int], frame: 
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("frame", SIZES)
-def test_a_ramp_comes_back_to_the_border(rule: str, frame: tuple[int, int]) -> None:
+def test_a_projected_ramp_is_exact_up_to_the_border(rule: str, frame: tuple[int, int]) -> None:
     """Bilinear interpolation preserves a ramp, so any wrong shift or scale is visible, also at the edges."""
     facts = read(Toy(height=96, width=160, rule=rule))
     scaled, grid = Framing.of(facts).scale_size(Size(*frame)), facts.regions.grid
@@ -92,7 +94,7 @@ def test_a_ramp_comes_back_to_the_border(rule: str, frame: tuple[int, int]) -> N
     scaled=st.tuples(st.integers(1, 600), st.integers(1, 600)),
     steps=st.tuples(st.floats(0.25, 40), st.floats(0.25, 40), st.floats(-9, 9), st.floats(-9, 9)),
 )
-def test_a_projection_is_the_bilinear_one_of_the_contract(
+def test_projection_is_the_bilinear_interpolation_of_the_contract(
     values: tuple[int, int], mask: tuple[int, int], scaled: tuple[int, int], steps: tuple[float, ...]
 ) -> None:
     grid = Grid(*steps)
@@ -107,7 +109,7 @@ def test_a_projection_is_the_bilinear_one_of_the_contract(
 
 
 @pytest.mark.parametrize("frame", SIZES)
-def test_a_letterbox_keeps_the_shape_and_fills_the_rest(frame: tuple[int, int]) -> None:
+def test_a_letterbox_keeps_the_aspect_ratio_and_fills_the_rest(frame: tuple[int, int]) -> None:
     facts = read(Toy(height=96, width=160, fill=(10, 20, 30)))
     scaled = Framing.of(facts).scale_size(Size(*frame))
     white = np.full((*frame, 3), 255, np.uint8)
@@ -129,16 +131,16 @@ def test_the_fill_follows_the_colour_order() -> None:
     ("frame", "expected"),
     [((720, 1280), (90, 160)), ((1, 1000), (1, 160)), ((721, 1280), (90, 160)), ((3, 5), (96, 160))],
 )
-def test_scaled_sizes_round_halves_up(frame: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_scaled_sizes_are_rounded_and_at_least_one_pixel(frame: tuple[int, int], expected: tuple[int, int]) -> None:
     assert Framing.of(read(Toy())).scale_size(frame) == expected
 
 
-def test_half_a_pixel_rounds_up() -> None:
+def test_half_a_pixel_of_a_scaled_size_is_rounded_up() -> None:
     assert Framing((96, 160), "letterbox").scale_size((5, 320)) == (3, 160)
 
 
 @pytest.mark.parametrize("size", [(50, 125), (50, 1000), (10, 125), (100, 125), (100, 2000)])
-def test_an_edge_stays_in_the_middle_whichever_axis_shrinks(size: tuple[int, int]) -> None:
+def test_resizing_keeps_a_middle_edge_in_the_middle_whichever_axis_shrinks(size: tuple[int, int]) -> None:
     pixels = np.zeros((50, 1000, 3), np.uint8)
     pixels[:, 500:] = 255
     row = resize(pixels, Size(*size))[size[0] // 2, :, 0].astype(float) / 255
@@ -152,7 +154,7 @@ def test_a_frame_of_the_right_size_is_not_copied() -> None:
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("frame", [(720, 1280), (481, 853), (90, 160), (300, 40)])
-def test_the_fast_way_into_the_input_is_within_two_levels_of_the_exact_one(rule: str, frame: tuple[int, int]) -> None:
+def test_fast_fitting_differs_from_exact_fitting_by_at_most_two_levels(rule: str, frame: tuple[int, int]) -> None:
     framing = Framing((97, 161), rule, (10, 20, 30))
     pixels = noise(*frame)
     fast, exact = framing.fit(Frame(pixels, Size(*frame))), framing.fit_exactly(pixels)
@@ -161,7 +163,7 @@ def test_the_fast_way_into_the_input_is_within_two_levels_of_the_exact_one(rule:
 
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
-def test_the_frame_is_found_again_in_the_input(rule: str) -> None:
+def test_extracting_the_frame_from_the_input_reverses_fitting(rule: str) -> None:
     framing, pixels = Framing((96, 160), rule, (255, 0, 255)), rectangle(180, 160)
     seen = framing.extract(framing.fit(Frame(pixels, Size(180, 160))), Size(180, 160), Size(180, 160))
     assert np.abs(seen.astype(int) - pixels).mean() < 4
@@ -174,7 +176,7 @@ def test_the_frame_is_found_again_in_the_input(rule: str) -> None:
     threshold=st.floats(0, 1),
     rule=st.sampled_from(["stretch", "letterbox"]),
 )
-def test_every_kind_of_mask_is_the_same_surface(
+def test_soft_hard_and_alpha_masks_are_consistent(
     values: tuple[int, int], mask: tuple[int, int], frame: tuple[int, int], threshold: float, rule: str
 ) -> None:
     framing, surface = Framing((96, 160), rule), np.random.default_rng(2).random(values, dtype=np.float32)

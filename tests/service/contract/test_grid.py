@@ -22,9 +22,7 @@ def test_aligned_corners_lie_on_corner_pixels(inputs: tuple[int, int], outputs: 
 
 
 @given(SIZES, SIZES)
-def test_half_pixels_are_as_far_from_the_first_edge_as_from_the_last(
-    inputs: tuple[int, int], outputs: tuple[int, int]
-) -> None:
+def test_a_half_pixel_grid_is_symmetric_between_both_edges(inputs: tuple[int, int], outputs: tuple[int, int]) -> None:
     grid = Grid.half_pixel(inputs, outputs)
     last_y, last_x = find_last(grid, outputs)
     assert grid.offset_y + 0.5 == pytest.approx(inputs[0] - 0.5 - last_y)
@@ -32,7 +30,7 @@ def test_half_pixels_are_as_far_from_the_first_edge_as_from_the_last(
 
 
 @given(SIZES, SIZES)
-def test_an_asymmetric_grid_begins_at_the_first_pixel_and_is_short_of_the_last_by_a_step(
+def test_an_asymmetric_grid_starts_at_pixel_0_and_ends_a_step_before_the_edge(
     inputs: tuple[int, int], outputs: tuple[int, int]
 ) -> None:
     grid = Grid.asymmetric(inputs, outputs)
@@ -42,7 +40,7 @@ def test_an_asymmetric_grid_begins_at_the_first_pixel_and_is_short_of_the_last_b
 
 
 @given(SIZES)
-def test_a_grid_as_fine_as_the_input_is_the_input_in_every_way(size: tuple[int, int]) -> None:
+def test_all_conventions_give_the_same_grid_for_outputs_of_the_inputs_size(size: tuple[int, int]) -> None:
     assert Grid.align_corners(size, size) == Grid.asymmetric(size, size) == Grid.half_pixel(size, size)
 
 
@@ -56,5 +54,5 @@ def test_a_grid_as_fine_as_the_input_is_the_input_in_every_way(size: tuple[int, 
         ((65, 65), (1, 1), Grid.half_pixel),
     ],
 )
-def test_the_usual_grid_of_a_network_is_guessed_from_its_sizes(inputs, outputs, expected) -> None:
+def test_the_convention_of_a_grid_is_guessed_from_input_and_output_sizes(inputs, outputs, expected) -> None:
     assert Grid.guess(inputs, outputs) == expected(inputs, outputs)

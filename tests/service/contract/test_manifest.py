@@ -22,21 +22,21 @@ def text(document: dict[str, Any]) -> bytes:
     return json.dumps(document).encode()
 
 
-def test_a_good_manifest_is_read() -> None:
+def test_a_valid_manifest_is_read() -> None:
     read = parse(text(manifest(Toy(height=32, width=64, step=8))))
     assert read.picture.shape == (1, 32, 64, 3)
     assert read.regions.grid.offset_y == 3.5
     assert read.files.graph.size_bytes > 0
 
 
-def test_the_first_version_is_read_as_a_model_of_one_region() -> None:
+def test_a_manifest_of_contract_1_is_read_as_a_model_of_one_region() -> None:
     old, new = (parse(text(write(Toy(colour="BGR")))) for write in (old_manifest, manifest))
     assert old == msgspec.structs.replace(new, contract=1)
     assert [(channel.region, channel.threshold) for channel in old.regions.channels] == [("person", 0.5)]
 
 
 @pytest.mark.parametrize("meaning", MEANINGS)
-def test_every_meaning_is_written_as_it_was_read(meaning: str) -> None:
+def test_a_manifest_of_every_meaning_survives_a_round_trip(meaning: str) -> None:
     document = describe_ports(meaning)
     read = parse(text(document))
     assert [port.meaning for port in read.outputs] == [port["meaning"] for port in document["outputs"]]
@@ -44,11 +44,11 @@ def test_every_meaning_is_written_as_it_was_read(meaning: str) -> None:
 
 
 @pytest.mark.parametrize("place", sorted(MODELS.glob("*/*/manifest.json")), ids=lambda place: place.parent.name)
-def test_a_published_manifest_is_written_again_byte_for_byte(place: Path) -> None:
+def test_published_manifests_survive_a_round_trip_byte_for_byte(place: Path) -> None:
     assert encode(parse(place.read_bytes())).encode() == place.read_bytes()
 
 
-def test_a_manifest_that_nobody_could_read_is_not_written() -> None:
+def test_encoding_refuses_a_manifest_that_parsing_would_refuse() -> None:
     made = parse((MODELS / "deeplab/4/manifest.json").read_bytes())
     wrong = msgspec.structs.replace(
         made, configuration=msgspec.structs.replace(made.configuration, device="HETERO:GPU")
@@ -57,17 +57,17 @@ def test_a_manifest_that_nobody_could_read_is_not_written() -> None:
         encode(wrong, "new")
 
 
-def test_a_manifest_without_kinds_of_scene_is_read_and_written_as_it_was() -> None:
+def test_kinds_of_scene_are_optional_and_survive_a_round_trip() -> None:
     text = (MODELS / "deeplab/4/manifest.json").read_bytes()
     made = parse(text)
     assert made.kinds == []
     assert "kinds" not in json.loads(encode(made))
     night = ConfirmedKind("night", "iou_drop", 0.2, "points", 0.1, 0.3, 50)
-    told = msgspec.structs.replace(made, kinds=[night])
-    assert parse(encode(told).encode()).kinds == [night]
+    extended = msgspec.structs.replace(made, kinds=[night])
+    assert parse(encode(extended).encode()).kinds == [night]
 
 
-def test_a_kinds_interval_holds_its_value() -> None:
+def test_a_kind_whose_interval_excludes_its_value_is_refused() -> None:
     with pytest.raises(ValueError, match=r"low <= value <= high in night, received 0\.3, 0\.2, 0\.4"):
         ConfirmedKind("night", "iou_drop", 0.2, "points", 0.3, 0.4, 50)
 
@@ -152,7 +152,7 @@ HOSTILE: list[tuple[Spoil, str, str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "field", "says"), HOSTILE)
-def test_a_wrong_field_is_named_with_what_was_received(spoil: Spoil, field: str, says: str) -> None:
+def test_an_invalid_field_is_refused_with_its_path_and_the_received_value(spoil: Spoil, field: str, says: str) -> None:
     document = old_manifest(Toy())
     spoil(document)
     refuse(document, field, says)
@@ -218,7 +218,9 @@ WRONG_PORTS: list[tuple[str, Spoil, str, str]] = [
 
 
 @pytest.mark.parametrize(("meaning", "spoil", "field", "says"), WRONG_PORTS)
-def test_ports_that_say_nothing_sensible_are_refused(meaning: str, spoil: Spoil, field: str, says: str) -> None:
+def test_an_invalid_port_is_refused_with_its_path_and_the_received_value(
+    meaning: str, spoil: Spoil, field: str, says: str
+) -> None:
     document = describe_ports(meaning)
     spoil(document)
     refuse(document, field, says)
@@ -228,7 +230,7 @@ def test_ports_that_say_nothing_sensible_are_refused(meaning: str, spoil: Spoil,
 @pytest.mark.parametrize(
     "wrong", [None, "x", True, 1e300, [], {}, [[1]], "x" * 2000], ids=lambda value: repr(value)[:9]
 )
-def test_no_field_of_a_port_may_be_anything_at_all(meaning: str, wrong: object) -> None:
+def test_every_field_of_a_port_is_validated(meaning: str, wrong: object) -> None:
     good = describe_ports(meaning)
     passed = []
     for section in ("inputs", "outputs"):
@@ -265,13 +267,13 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_no_manifest_is_refused(kind: str) -> None:
+def test_malformed_json_is_refused(kind: str) -> None:
     data, says = BROKEN[kind]
     with pytest.raises(ManifestError, match=says):
         parse(data)
 
 
-def test_a_message_stays_short() -> None:
+def test_an_error_message_shortens_long_values() -> None:
     document = manifest(Toy())
     document["name"] = "x" * 100_000
     with pytest.raises(ManifestError) as refused:

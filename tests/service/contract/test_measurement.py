@@ -17,33 +17,33 @@ def measure(metric: str, value: float, *, low: float | None = None, high: float 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", ["value", "low", "high"])
-def test_only_finite_numbers_are_measurements(wrong: float, place: str) -> None:
+def test_a_measurement_with_a_number_that_is_not_finite_is_refused(wrong: float, place: str) -> None:
     with pytest.raises(ValueError, match="finite"):
         measure("latency", **({"value": 1.0} | {place: wrong}))
 
 
 @pytest.mark.parametrize(("low", "high"), [(2, 3), (0, 0.5), (3, 0)])
-def test_the_interval_holds_the_value(low: float, high: float) -> None:
+def test_an_interval_without_the_value_is_refused(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="low <= value <= high"):
         measure("latency", 1, low=low, high=high)
 
 
-def test_nothing_is_measured_without_samples() -> None:
+def test_a_measurement_without_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="one sample"):
         Measurement("latency", 1, "ms", 1, 1, samples=0, host=HOST)
 
 
-def test_the_median_of_an_even_number_lies_between_the_middle_two() -> None:
+def test_the_median_of_an_even_number_of_samples_is_the_mean_of_the_middle_two() -> None:
     found = Measurement.estimate_median("latency", [4, 1, 3, 2], "ms", HOST)
     assert (found.value, found.samples) == (2.5, 4)
 
 
-def test_one_sample_is_its_own_interval() -> None:
+def test_the_interval_of_one_sample_is_the_sample() -> None:
     found = Measurement.estimate_median("latency", [7], "ms", HOST)
     assert (found.low, found.value, found.high) == (7, 7, 7)
 
 
-def test_the_interval_holds_the_true_median_nineteen_times_in_twenty() -> None:
+def test_the_interval_contains_the_true_median_with_95_percent_confidence() -> None:
     rng = np.random.default_rng(1)
     draws = [Measurement.estimate_median("x", rng.exponential(1, 31).tolist(), "s", HOST) for _ in range(400)]
     held = sum(draw.low <= math.log(2) <= draw.high for draw in draws)
@@ -51,7 +51,7 @@ def test_the_interval_holds_the_true_median_nineteen_times_in_twenty() -> None:
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
-def test_a_quantile_is_what_so_many_of_the_samples_are_at_most(share: float) -> None:
+def test_a_quantile_is_the_value_that_its_share_of_the_samples_does_not_exceed(share: float) -> None:
     samples = [float(number) for number in range(1, 1001)]
     found = Measurement.estimate_quantile("latency", samples[::-1], "ms", HOST, share=share)
     assert found.value == pytest.approx(1000 * share, abs=1)
@@ -59,7 +59,7 @@ def test_a_quantile_is_what_so_many_of_the_samples_are_at_most(share: float) -> 
     assert found.samples == 1000
 
 
-def test_the_interval_of_a_quantile_holds_the_true_one_nineteen_times_in_twenty() -> None:
+def test_the_interval_contains_the_true_quantile_with_95_percent_confidence() -> None:
     rng = np.random.default_rng(3)
     draws = [
         Measurement.estimate_quantile("x", rng.exponential(1, 400).tolist(), "s", HOST, share=0.95) for _ in range(300)
@@ -68,13 +68,13 @@ def test_the_interval_of_a_quantile_holds_the_true_one_nineteen_times_in_twenty(
     assert held / len(draws) > 0.92
 
 
-def test_an_interval_widens_about_its_value() -> None:
+def test_widening_scales_the_interval_around_its_value() -> None:
     found = Measurement("latency", 10.0, "ms", 9.0, 12.0, 5, HOST).widen(1.5)
     assert (found.low, found.value, found.high) == (8.5, 10.0, 13.0)
     assert found.widen(1.0) == found
 
 
-def test_what_is_above_nothing_stays_there_however_wide_its_interval() -> None:
+def test_widening_keeps_a_positive_interval_positive() -> None:
     speed = measure("throughput", 10.0, low=4.0, high=12.0).widen(2.0)
     assert (speed.low, speed.high) == (pytest.approx(1.6), 14.0)
     lost = measure("iou_drop", 0.5, low=-0.5, high=1.0).widen(2.0)

@@ -9,7 +9,7 @@ def test_the_nearest_word_is_suggested() -> None:
     assert did_you_mean("widht", ["width", "height"]) == "; did you mean 'width'?"
 
 
-def test_several_suggestions_come_nearest_first() -> None:
+def test_several_suggestions_are_listed_nearest_first() -> None:
     known = ["Conv_1", "Conv_2", "Mean"]
     assert did_you_mean("Conv_2x", known, suggestions=2) == "; did you mean 'Conv_2' or 'Conv_1'?"
 
@@ -19,14 +19,14 @@ def test_the_known_words_are_listed_when_none_is_near() -> None:
     assert did_you_mean("xyz", []) == "; known: none"
 
 
-def test_nothing_is_listed_twice_where_the_message_has_the_words_already() -> None:
+def test_known_words_are_not_listed_if_the_message_lists_them_already() -> None:
     assert did_you_mean("xyz", ["width", "height"], listed=False) == ""
 
 
 @pytest.mark.parametrize(("count", "ends_with"), [(20, "n19"), (21, "n19, …")])
-def test_thousands_of_names_do_not_fill_a_message(count: int, ends_with: str) -> None:
+def test_the_list_of_known_words_is_cut_after_20(count: int, ends_with: str) -> None:
     assert did_you_mean("xyz", [f"n{number}" for number in range(count)]).endswith(ends_with)
 
 
-def test_a_word_that_is_known_twice_is_suggested_once() -> None:
+def test_a_duplicate_known_word_is_suggested_once() -> None:
     assert did_you_mean("CPUU", ["CPU", "CPU", "CPU.1"], suggestions=3).count("'CPU'") == 1

@@ -24,23 +24,23 @@ def test_the_bundled_model_is_served_in_an_empty_folder(installed: Path) -> None
     assert places.find_models() == installed
 
 
-def test_versions_that_are_published_here_are_served_first(installed: Path) -> None:
+def test_models_in_the_current_folder_take_precedence_over_bundled_ones(installed: Path) -> None:
     publish(Path("models"))
     assert places.find_models() == Path("models")
 
 
-def test_a_folder_that_is_only_called_models_is_none(installed: Path) -> None:
+def test_a_folder_named_models_without_published_versions_is_ignored(installed: Path) -> None:
     (Path("models") / "weights").mkdir(parents=True)
     (Path("models") / "weights/person.onnx").touch()
     assert places.find_models() == installed
 
 
-def test_new_versions_are_published_here_and_names_are_looked_up_in_the_package_too(installed: Path) -> None:
+def test_an_installation_publishes_to_the_current_folder_and_finds_bundled_models(installed: Path) -> None:
     assert places.choose_models() == Path("models")
     assert places.list_model_folders() == [Path("models"), installed]
 
 
-def test_a_checkout_publishes_in_itself_wherever_it_is_called_from(
+def test_a_checkout_uses_its_own_models_folder_from_any_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = Path(__file__).parents[3] / "models"

@@ -57,7 +57,7 @@ def test_every_pixel_is_the_mean_of_its_area(before: tuple[int, int], after: tup
     assert off.mean() < 0.5
 
 
-def test_pictures_that_may_not_be_written_or_are_cut_out_are_taken() -> None:
+def test_read_only_and_non_contiguous_pictures_are_accepted() -> None:
     whole = noise(720, 1280)
     part, fixed = whole[10:610, 20:1020], whole[10:610, 20:1020].copy()
     fixed.flags.writeable = False
@@ -65,7 +65,7 @@ def test_pictures_that_may_not_be_written_or_are_cut_out_are_taken() -> None:
     assert (whole == noise(720, 1280)).all()
 
 
-def test_threads_and_sizes_in_turn_mix_nothing_up() -> None:
+def test_concurrent_calls_with_many_sizes_do_not_interfere() -> None:
     """There are also more sizes than a thread caches tables for."""
     orders = [(noise(300 + 7 * number, 400, number), Size(150 + number, 170)) for number in range(2 * scaling._KEPT)]
     alone = [shrink(*order) for order in orders]
@@ -96,6 +96,6 @@ def shrink_at_the_end_of_memory() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mprotect(2)")
-def test_nothing_behind_the_pixels_is_read() -> None:
+def test_no_memory_after_the_pixels_is_read() -> None:
     code = "from tests.service.contract import test_scaling; test_scaling.shrink_at_the_end_of_memory()"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

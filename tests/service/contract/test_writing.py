@@ -37,7 +37,7 @@ def write(made: Path, tmp_path: Path) -> Write:
     return write_one
 
 
-def test_what_was_written_is_read_again_whole(write: Write, made: Path, tmp_path: Path) -> None:
+def test_a_written_version_is_read_back_unchanged(write: Write, made: Path, tmp_path: Path) -> None:
     folder = write()
     found = read_version(tmp_path / "models", "toy", 1)
     assert folder == tmp_path / "models/toy/1"
@@ -45,14 +45,14 @@ def test_what_was_written_is_read_again_whole(write: Write, made: Path, tmp_path
     assert found.manifest == read_manifest(made)
 
 
-def test_versions_are_numbered_after_whatever_is_there(write: Write, tmp_path: Path) -> None:
+def test_a_new_version_gets_the_next_number_after_existing_entries(write: Write, tmp_path: Path) -> None:
     for name in ("7", "007", "latest", ".8"):
         (tmp_path / "models/toy" / name).mkdir(parents=True)
     (tmp_path / "models/toy/11").touch()
     assert [write().name for _ in range(3)] == ["12", "13", "14"]
 
 
-def test_a_number_that_somebody_else_took_meanwhile_is_passed_over(
+def test_a_number_taken_by_a_concurrent_writer_is_skipped(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write()
@@ -63,20 +63,20 @@ def test_a_number_that_somebody_else_took_meanwhile_is_passed_over(
 
 
 @pytest.mark.parametrize("change", [{"licence": ""}, {"name": "../evil"}, {"version": 0}, {"created": "yesterday"}])
-def test_what_nobody_could_read_is_not_written(write: Write, tmp_path: Path, change: dict[str, object]) -> None:
+def test_an_invalid_manifest_is_not_written(write: Write, tmp_path: Path, change: dict[str, object]) -> None:
     with pytest.raises(ManifestError, match=f"models/toy/1/manifest.json: \\$.{next(iter(change))}: expected"):
         write(**change)
     assert list((tmp_path / "models/toy").iterdir()) == []
 
 
-def test_a_graph_that_is_gone_leaves_nothing_behind(write: Write, made: Path, tmp_path: Path) -> None:
+def test_a_missing_graph_file_leaves_no_partial_version(write: Write, made: Path, tmp_path: Path) -> None:
     (made / "graph.bin").unlink()
     with pytest.raises(FileNotFoundError):
         write()
     assert list((tmp_path / "models/toy").iterdir()) == []
 
 
-def test_others_may_read_what_was_written_in_private(write: Write) -> None:
+def test_the_folder_of_a_version_is_readable_by_other_users(write: Write) -> None:
     assert write().stat().st_mode & 0o777 == 0o755
 
 

@@ -51,7 +51,7 @@ async def hold(engine: Recorder, batcher: Batcher) -> asyncio.Task[Probabilities
     return busy
 
 
-async def test_what_waits_is_computed_together_at_most_a_batch() -> None:
+async def test_waiting_items_are_computed_in_batches_of_limited_size() -> None:
     engine = Recorder()
     batcher = Batcher(engine)
     busy = await hold(engine, batcher)
@@ -63,7 +63,7 @@ async def test_what_waits_is_computed_together_at_most_a_batch() -> None:
     assert [round(float(values.mean()) * 255) for values in answers] == list(range(7))
 
 
-async def test_calls_are_counted_by_how_many_items_they_had() -> None:
+async def test_executions_are_counted_by_batch_size() -> None:
     engine = Recorder()
     batcher = Batcher(engine)
     timings = [Timing() for _ in range(6)]
@@ -77,7 +77,7 @@ async def test_calls_are_counted_by_how_many_items_they_had() -> None:
     assert [timing.batch for timing in timings] == [4, 4, 4, 4, 2, 2]
 
 
-async def test_a_call_that_fails_is_no_execution() -> None:
+async def test_a_failed_call_is_not_counted_as_an_execution() -> None:
     engine = Recorder()
     engine.let.set()
     with pytest.raises(EngineError, match="out of memory"):
@@ -85,14 +85,14 @@ async def test_a_call_that_fails_is_no_execution() -> None:
     assert engine.executions.describe() == ({}, 0)
 
 
-async def test_items_of_one_turn_of_the_loop_are_computed_together() -> None:
+async def test_items_of_one_event_loop_iteration_share_a_batch() -> None:
     engine = Recorder()
     engine.let.set()
     await asyncio.gather(*start(Batcher(engine), 1, 2, 3))
     assert engine.calls == [[1, 2, 3]]
 
 
-async def test_who_is_on_the_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_waits_for_expected_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("danmatte.engine.batcher.GATHER_S", 10.0)
     engine = Recorder()
     engine.let.set()
@@ -106,7 +106,7 @@ async def test_who_is_on_the_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     assert engine.calls == [[1, 2]]
 
 
-async def test_nobody_on_the_way_is_nobody_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_does_not_wait_if_no_items_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("danmatte.engine.batcher.GATHER_S", 3600.0)
     engine = Recorder()
     engine.let.set()
@@ -115,7 +115,7 @@ async def test_nobody_on_the_way_is_nobody_waited_for(monkeypatch: pytest.Monkey
     assert engine.calls == [[1]]
 
 
-async def test_who_leaves_the_line_is_never_computed_for() -> None:
+async def test_cancelled_items_are_not_computed() -> None:
     engine = Recorder()
     batcher = Batcher(engine)
     busy = await hold(engine, batcher)
@@ -128,7 +128,7 @@ async def test_who_leaves_the_line_is_never_computed_for() -> None:
     assert engine.calls == [[0], [2, 3, 4, 5]]  # the cancelled picture has no place in the batch
 
 
-async def test_a_batch_that_fails_is_everybodys_engine_error_and_the_next_one_goes_on() -> None:
+async def test_a_failed_batch_is_an_engine_error_for_each_item_and_the_next_succeeds() -> None:
     engine = Recorder()
     batcher = Batcher(engine)
     busy = await hold(engine, batcher)
@@ -142,7 +142,7 @@ async def test_a_batch_that_fails_is_everybodys_engine_error_and_the_next_one_go
     assert (await batcher.infer(shade(255)) == 1).all()
 
 
-async def test_closing_answers_those_in_the_line_before_the_engine_is_done() -> None:
+async def test_closing_ends_all_waiting_calls_before_the_engine_has_finished() -> None:
     engine = Recorder()
     batcher = Batcher(engine)
     tasks = [await hold(engine, batcher), *start(batcher, 1, 2)]
@@ -154,7 +154,7 @@ async def test_closing_answers_those_in_the_line_before_the_engine_is_done() -> 
     engine.let.set()
 
 
-async def test_a_closed_batcher_has_no_threads_and_computes_nothing_more() -> None:
+async def test_a_closed_batcher_ends_its_threads_and_computes_no_more_items() -> None:
     engine, before = Recorder(), set(threading.enumerate())
     batcher = Batcher(engine)
     tasks = [await hold(engine, batcher), *start(batcher, 1, 2)]
@@ -169,12 +169,12 @@ async def test_a_closed_batcher_has_no_threads_and_computes_nothing_more() -> No
     assert engine.calls == [[0]]
 
 
-async def test_a_batch_has_no_room_for_several_pictures_of_one_caller() -> None:
+async def test_an_item_of_several_pictures_is_refused() -> None:
     with pytest.raises(EngineError, match="expected"):
         await Batcher(Recorder()).infer(np.concatenate([shade(1), shade(2)]))
 
 
-def test_a_batcher_that_nobody_uses_has_no_threads() -> None:
+def test_an_unused_batcher_has_no_threads() -> None:
     before = threading.active_count()
     batcher = Batcher(Recorder())
     assert threading.active_count() == before

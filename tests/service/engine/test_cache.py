@@ -24,7 +24,7 @@ def engine(kept: GraphCache) -> OpenVinoEngine:
     return OpenVinoEngine(msgspec.convert(manifest(TOY), Manifest), *graph(TOY), 1, kept)
 
 
-def test_what_is_put_in_is_found(tmp_path: Path) -> None:
+def test_a_stored_blob_is_found_by_its_key(tmp_path: Path) -> None:
     kept = cache(tmp_path)
     assert kept.get("a") is None
     kept.put("a", b"blob")
@@ -34,7 +34,7 @@ def test_what_is_put_in_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [lambda data: data[:-1], lambda data: data[:40], lambda data: b"", lambda data: data[:-1] + b"?"]
 )
-def test_what_is_damaged_is_thrown_away(tmp_path: Path, change) -> None:
+def test_a_damaged_entry_is_deleted(tmp_path: Path, change) -> None:
     kept = cache(tmp_path)
     kept.put("a", b"a compiled graph")
     [path] = (tmp_path / "compiled").iterdir()
@@ -43,7 +43,7 @@ def test_what_is_damaged_is_thrown_away(tmp_path: Path, change) -> None:
     assert not path.exists()
 
 
-def test_the_least_used_go_beyond_the_limit(tmp_path: Path) -> None:
+def test_the_least_recently_used_entries_are_evicted_over_the_limit(tmp_path: Path) -> None:
     kept = cache(tmp_path, limit_bytes=3 * 132)
     for second, key in enumerate("abc"):
         kept.put(key, bytes(100))
@@ -53,7 +53,7 @@ def test_the_least_used_go_beyond_the_limit(tmp_path: Path) -> None:
     assert [kept.get(key) is not None for key in "abcd"] == [True, False, True, True]
 
 
-def test_what_a_killed_process_left_half_written_goes_after_a_while(tmp_path: Path) -> None:
+def test_old_unfinished_files_of_killed_processes_are_deleted(tmp_path: Path) -> None:
     kept = cache(tmp_path)
     left, under_way = (tmp_path / f"compiled/.unfinished-{name}" for name in ("left", "under_way"))
     for path in (left, under_way):
@@ -69,14 +69,14 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
         GraphCache(tmp_path, 1)
 
 
-def test_a_disk_that_fails_costs_no_answer(tmp_path: Path) -> None:
+def test_errors_of_the_disk_are_ignored(tmp_path: Path) -> None:
     kept = cache(tmp_path)
     (tmp_path / "compiled").rmdir()
     kept.put("a", b"blob")
     assert kept.get("a") is None
 
 
-def test_an_engine_from_the_cache_answers_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_from_the_cache_gives_the_same_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
     first = engine(cache(tmp_path)).infer(picture)
     monkeypatch.setattr("openvino.Core.compile_model", None)  # must not be called
@@ -85,7 +85,7 @@ def test_an_engine_from_the_cache_answers_alike(tmp_path: Path, monkeypatch: pyt
     assert again.precision == "f32"
 
 
-def test_what_openvino_does_not_take_is_compiled_again(tmp_path: Path) -> None:
+def test_a_graph_is_compiled_again_if_openvino_rejects_its_blob(tmp_path: Path) -> None:
     kept = cache(tmp_path)
     engine(kept)
     [path] = (tmp_path / "compiled").iterdir()

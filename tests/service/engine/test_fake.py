@@ -17,7 +17,7 @@ def facts(**shape: object) -> Manifest:
     return msgspec.convert(manifest(Toy(**shape)), Manifest)
 
 
-def test_cells_are_means_also_where_they_do_not_divide_the_picture() -> None:
+def test_output_cells_are_means_although_they_do_not_divide_the_picture_evenly() -> None:
     engine = FakeEngine(facts(height=66, width=98))
     picture = np.random.default_rng(0).integers(0, 256, (1, 66, 98, 3), dtype=np.uint8)
     (values,) = engine.infer(picture)
@@ -29,7 +29,7 @@ def test_cells_are_means_also_where_they_do_not_divide_the_picture() -> None:
     )
 
 
-def test_it_takes_as_long_as_it_is_told() -> None:
+def test_the_fake_engine_takes_the_configured_delay() -> None:
     engine = FakeEngine(facts(), delay_s=0.05)
     began = time.monotonic()
     engine.infer(np.zeros((1, 96, 160, 3), np.uint8))

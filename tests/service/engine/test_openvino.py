@@ -30,14 +30,14 @@ def configure(**configuration: object) -> Manifest:
         ({"hint": "latency", "infer_requests": 1}, 2, False),  # threads would wait for an infer request
     ],
 )
-def test_callers_compute_themselves_where_nobody_waits(
+def test_inference_runs_in_the_callers_thread_without_batches_and_with_enough_requests(
     configuration: dict[str, object], cores: int, runs: bool
 ) -> None:
     engine = OpenVinoEngine(configure(**configuration), *graph(TOY), cores=cores)
     assert engine.runs_in_caller is runs
 
 
-def test_a_fake_is_called_by_its_batcher() -> None:
+def test_the_fake_engine_does_not_run_in_the_callers_thread() -> None:
     assert not FakeEngine(configure()).runs_in_caller
 
 
@@ -49,7 +49,7 @@ def test_a_fake_is_called_by_its_batcher() -> None:
         ({"batch": 4, "infer_requests": 1}, 1, 1, 4),
     ],
 )
-def test_it_computes_as_many_calls_at_once_as_it_has_requests(
+def test_concurrency_and_batch_of_an_engine_follow_its_configuration(
     configuration: dict[str, object], cores: int, concurrency: int, batch: int
 ) -> None:
     facts = manifest(TOY)
@@ -59,7 +59,7 @@ def test_it_computes_as_many_calls_at_once_as_it_has_requests(
     assert (engine.concurrency, engine.batch) == (concurrency, batch)
 
 
-def test_more_threads_than_requests_wait_for_one_and_get_their_own_answers() -> None:
+def test_more_threads_than_infer_requests_get_their_own_outputs() -> None:
     engine = OpenVinoEngine(configure(infer_requests=1), *graph(TOY), cores=1)
     pictures = [np.full((1, 64, 96, 3), value, np.uint8) for value in range(0, 250, 10)]
     with ThreadPoolExecutor(8) as threads:
@@ -67,7 +67,7 @@ def test_more_threads_than_requests_wait_for_one_and_get_their_own_answers() -> 
     assert [round(float(answer.mean()) * 255) for answer in answers] == list(range(0, 250, 10))
 
 
-def test_a_request_that_failed_is_free_for_the_next_call() -> None:
+def test_an_infer_request_that_failed_is_reused_by_the_next_call() -> None:
     engine = OpenVinoEngine(configure(infer_requests=1), *graph(TOY), cores=1)
     real = engine._idle.get()
 
@@ -84,7 +84,7 @@ def test_a_request_that_failed_is_free_for_the_next_call() -> None:
     assert engine.infer(np.full((1, 64, 96, 3), 255, np.uint8)).min() == 1
 
 
-def test_values_beyond_the_range_are_clipped() -> None:
+def test_output_probabilities_are_clipped_to_0_and_1() -> None:
     engine = OpenVinoEngine(configure(infer_requests=1), *graph(TOY), cores=1)
 
     class Loud:

@@ -38,7 +38,9 @@ def configure(hint: str, streams: int, threads: int, requests: int) -> dict:
         (measure_on("latency", 2, 2, 2), 1, StreamPlan(1, 1, 2)),
     ],
 )
-def test_a_configuration_keeps_its_proportions(version: Manifest, cores: int, plan: StreamPlan) -> None:
+def test_a_measured_configuration_is_scaled_to_the_available_cores(
+    version: Manifest, cores: int, plan: StreamPlan
+) -> None:
     assert plan_streams(version, cores) == plan
 
 
@@ -51,7 +53,7 @@ def test_no_plan_has_more_threads_than_cores(hint: str, cores: int) -> None:
         assert plan.streams <= plan.threads
 
 
-def test_a_lane_is_one_stream_that_pins_nothing() -> None:
+def test_a_lane_has_one_stream_and_does_not_pin_its_thread() -> None:
     version = measure_on("throughput", 2, 2, 4)
     assert StreamPlan(1, 1, 1, lanes=2).to_properties(version.configuration) == {
         "PERFORMANCE_HINT": "THROUGHPUT",
@@ -63,7 +65,7 @@ def test_a_lane_is_one_stream_that_pins_nothing() -> None:
     }
 
 
-def test_what_is_left_to_the_plugin_is_no_property() -> None:
+def test_values_left_to_the_plugin_are_not_set_as_properties() -> None:
     version = measure_on("latency", 0, 0, 0)
     assert StreamPlan(0, 8, 0).to_properties(version.configuration) == {
         "PERFORMANCE_HINT": "LATENCY",
@@ -72,7 +74,7 @@ def test_what_is_left_to_the_plugin_is_no_property() -> None:
     }
 
 
-def test_another_device_chooses_its_own_threads() -> None:
+def test_threads_are_not_configured_for_devices_other_than_the_cpu() -> None:
     version = measure_on("latency", 1, 2, 1)
     gpu = msgspec.structs.replace(version.configuration, device="GPU")
     assert "INFERENCE_NUM_THREADS" not in StreamPlan(1, 2, 1).to_properties(gpu)

@@ -9,7 +9,7 @@ import pytest
 from danmatte.http.listener import _limit_accept_errors
 
 
-async def test_a_lack_of_descriptors_is_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lack_of_file_descriptors_is_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     loop = asyncio.get_running_loop()
     _limit_accept_errors()
     with socket.socket() as listener, caplog.at_level(logging.ERROR):
@@ -20,7 +20,7 @@ async def test_a_lack_of_descriptors_is_said_once_a_second(caplog: pytest.LogCap
     assert messages == ["can't accept connections: [Errno 24] Too many open files"]
 
 
-async def test_whatever_else_goes_wrong_is_said_as_before(caplog: pytest.LogCaptureFixture) -> None:
+async def test_other_errors_of_the_event_loop_are_still_logged(caplog: pytest.LogCaptureFixture) -> None:
     _limit_accept_errors()
     with caplog.at_level(logging.ERROR):
         asyncio.get_running_loop().call_exception_handler({"message": "something else"})

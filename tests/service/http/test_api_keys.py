@@ -33,7 +33,7 @@ def keys(tmp_path: Path) -> ApiKeys:
         ({"x-api-key": "secret-1"}, "player"),
     ],
 )
-def test_a_known_key_has_a_name(keys: ApiKeys, headers: dict[str, str], name: str) -> None:
+def test_a_known_key_in_either_header_is_identified_by_name(keys: ApiKeys, headers: dict[str, str], name: str) -> None:
     assert keys.identify(headers).name == name
 
 
@@ -51,7 +51,7 @@ def test_a_known_key_has_a_name(keys: ApiKeys, headers: dict[str, str], name: st
         {"X-Api-Key": "\udcff"},
     ],
 )
-def test_anything_else_is_refused_without_being_repeated(keys: ApiKeys, headers: dict[str, str]) -> None:
+def test_a_missing_or_unknown_key_is_refused_without_repeating_it(keys: ApiKeys, headers: dict[str, str]) -> None:
     with pytest.raises(UnauthorizedError) as refused:
         keys.identify(headers)
     assert "secret" not in str(refused.value)
@@ -73,7 +73,7 @@ def test_anything_else_is_refused_without_being_repeated(keys: ApiKeys, headers:
         ("[player]\nrate = 5", "player: expected sha256: and the SHA-256"),
     ],
 )
-def test_a_bad_file_is_refused_and_its_content_kept_quiet(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_key_file_is_refused_without_revealing_its_content(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "keys.toml"
     file.write_text(text)
     with pytest.raises(SettingsError) as refused:
@@ -83,12 +83,12 @@ def test_a_bad_file_is_refused_and_its_content_kept_quiet(tmp_path: Path, text: 
     assert "secret" not in str(refused.value)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_key_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="readable TOML"):
         ApiKeys.read(tmp_path / "none.toml")
 
 
-def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: ApiKeys, tmp_path: Path) -> None:
+def test_keys_are_reloaded_and_an_invalid_file_changes_nothing(keys: ApiKeys, tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     file.write_text(f'newcomer = "{digest("secret-3")}"')
     keys.read_again()
@@ -102,7 +102,7 @@ def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: ApiKeys, tmp_p
     assert keys.identify({"X-Api-Key": "secret-3"}).name == "newcomer"
 
 
-def test_a_made_key_is_known_by_what_was_made_for_the_file(tmp_path: Path) -> None:
+def test_a_generated_key_and_its_tokens_match_the_lines_for_the_key_file(tmp_path: Path) -> None:
     key, lines = make_key("phone.app")
     assert key not in lines
     file = tmp_path / "keys.toml"
@@ -115,12 +115,12 @@ def test_a_made_key_is_known_by_what_was_made_for_the_file(tmp_path: Path) -> No
     assert (identity.name, identity.scope) == ("phone.app/viewer-7", {"live"})
 
 
-def test_a_name_that_no_file_may_have_gets_no_key() -> None:
+def test_generating_a_key_for_an_invalid_name_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="name: expected letters"):
         make_key("a b")
 
 
-def test_an_identity_knows_when_its_key_has_gone_or_is_another(keys: ApiKeys, tmp_path: Path) -> None:
+def test_an_identity_is_invalid_once_its_key_was_removed_or_replaced(keys: ApiKeys, tmp_path: Path) -> None:
     identity = keys.identify({"X-Api-Key": "secret-1"})
     other = keys.identify({"X-Api-Key": "secret-2"})
     assert identity.is_valid()
@@ -130,7 +130,7 @@ def test_an_identity_knows_when_its_key_has_gone_or_is_another(keys: ApiKeys, tm
     assert not other.is_valid()
 
 
-def test_quotas_are_those_of_the_key(tmp_path: Path) -> None:
+def test_a_viewer_has_the_quota_of_its_key(tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     file.write_text(f'[page]\ndigest = "{digest("x")}"\nrate = 2.5\nstreams = 4\n')
     quota = ApiKeys.read(file).find_quota("page/viewer")

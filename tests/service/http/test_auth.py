@@ -22,7 +22,7 @@ def keys(tmp_path: Path) -> str:
     return str(file)
 
 
-async def test_nobody_posts_without_a_key(start: Start, keys: str, jpeg: bytes) -> None:
+async def test_a_post_without_a_valid_key_is_unauthorized(start: Start, keys: str, jpeg: bytes) -> None:
     client = await start(keys=keys)
     for headers in ({}, {"X-Api-Key": "guess"}, {"Authorization": "Bearer guess"}):
         answer = await client.post("/v1/mattes", data=jpeg, headers=headers)
@@ -32,13 +32,15 @@ async def test_nobody_posts_without_a_key(start: Start, keys: str, jpeg: bytes) 
 
 
 @pytest.mark.parametrize("headers", [{"X-Api-Key": "secret"}, {"Authorization": "Bearer secret"}])
-async def test_who_has_a_key_is_served(start: Start, keys: str, jpeg: bytes, headers: dict[str, str]) -> None:
+async def test_a_post_with_a_valid_key_is_served(start: Start, keys: str, jpeg: bytes, headers: dict[str, str]) -> None:
     client = await start(keys=keys)
     assert (await client.post("/v1/mattes", data=jpeg, headers=headers)).status == 200
 
 
 @pytest.mark.parametrize(("opened", "status"), [(False, 401), (True, 200)])
-async def test_metrics_are_open_on_purpose_only(start: Start, keys: str, opened: bool, status: int) -> None:
+async def test_metrics_need_a_key_unless_open_metrics_is_set(
+    start: Start, keys: str, opened: bool, status: int
+) -> None:
     client = await start(keys=keys, open_metrics=opened)
     assert (await client.get("/metrics")).status == status
     assert (await client.get("/v2/health/live")).status == 200
@@ -46,12 +48,12 @@ async def test_metrics_are_open_on_purpose_only(start: Start, keys: str, opened:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v1/models", "/v2", "/v2/health", "/v2/health/ready/"])
-async def test_every_other_path_is_guarded_even_those_that_do_not_exist(start: Start, keys: str, path: str) -> None:
+async def test_every_other_path_needs_a_key_even_if_it_does_not_exist(start: Start, keys: str, path: str) -> None:
     client = await start(keys=keys)
     assert (await client.get(path)).status == 401
 
 
-async def test_browsers_are_told_to_be_careful(start: Start, jpeg: bytes) -> None:
+async def test_responses_have_security_headers(start: Start, jpeg: bytes) -> None:
     client = await start()
     for answer in (await client.get("/nowhere"), await client.post("/v1/mattes?format=png", data=jpeg)):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -60,7 +62,7 @@ async def test_browsers_are_told_to_be_careful(start: Start, jpeg: bytes) -> Non
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-async def test_a_hangup_has_keys_read_again(models: Path, keys: str, jpeg: bytes) -> None:
+async def test_sighup_reloads_the_keys(models: Path, keys: str, jpeg: bytes) -> None:
     with program(models, "--keys", keys) as (server, address):
 
         async def status(key: str) -> int:
@@ -81,7 +83,7 @@ def replace(keys: str, key: str) -> None:
     Path(keys).write_text(f'other = "sha256:{hashlib.sha256(key.encode()).hexdigest()}"\n')
 
 
-async def test_a_file_of_keys_that_changed_counts_without_a_signal(start: Start, tmp_path: Path) -> None:
+async def test_a_changed_key_file_is_reloaded_without_a_signal(start: Start, tmp_path: Path) -> None:
     """In Kubernetes, no signal is sent when a mounted Secret changes."""
     file = tmp_path / "keys.toml"
     replace(str(file), "one")

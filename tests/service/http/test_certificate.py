@@ -56,7 +56,7 @@ async def ask(url: str, trusted: Path) -> bool:
         return False
 
 
-async def test_a_new_certificate_is_shown_without_a_restart(
+async def test_a_replaced_certificate_is_used_without_a_restart(
     models: Path, pairs: list[tuple[Path, Path]], current: tuple[Path, Path]
 ) -> None:
     chain, key = map(str, current)
@@ -69,7 +69,7 @@ async def test_a_new_certificate_is_shown_without_a_restart(
         assert [await ask(server.url, old), await ask(server.url, new)] == [False, True]
 
 
-async def test_a_pair_that_does_not_match_changes_nothing(
+async def test_a_certificate_that_does_not_match_its_key_changes_nothing(
     models: Path, pairs: list[tuple[Path, Path]], current: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     chain, key = map(str, current)
@@ -85,13 +85,13 @@ async def test_a_pair_that_does_not_match_changes_nothing(
         assert await ask(server.url, pairs[1][0])
 
 
-def test_what_is_gone_leaves_the_certificate_as_it_was(current: tuple[Path, Path]) -> None:
+def test_a_missing_file_keeps_the_current_certificate(current: tuple[Path, Path]) -> None:
     certificate = Certificate(*map(str, current))
     current[0].unlink()
     assert not certificate.renew()
 
 
-async def test_grpc_shows_a_new_certificate_too(
+async def test_grpc_uses_a_replaced_certificate_without_a_restart(
     models: Path, pairs: list[tuple[Path, Path]], current: tuple[Path, Path], unused_tcp_port: int
 ) -> None:
     grpc = pytest.importorskip("grpc")

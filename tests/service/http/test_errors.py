@@ -22,7 +22,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         ("POST", "/v2/health/live", 405, "method_not_allowed"),
     ],
 )
-async def test_the_frameworks_refusals_have_our_shape(
+async def test_errors_of_the_framework_have_the_common_json_format(
     start: Start, method: str, path: str, status: int, code: str
 ) -> None:
     answer = await (await start()).request(method, path)
@@ -33,7 +33,7 @@ async def test_the_frameworks_refusals_have_our_shape(
     assert ("Allow" in answer.headers) == (status == 405)
 
 
-async def test_a_request_id_is_kept_or_made(start: Start) -> None:
+async def test_a_valid_request_id_is_returned_and_an_invalid_one_replaced(start: Start) -> None:
     client = await start()
     answer = await client.get("/nowhere", headers={"X-Request-Id": "abc-1"})
     assert answer.headers["X-Request-Id"] == (await answer.json())["request_id"] == "abc-1"
@@ -42,7 +42,7 @@ async def test_a_request_id_is_kept_or_made(start: Start) -> None:
         assert len(answer.headers["X-Request-Id"]) == 32
 
 
-async def test_a_valid_trace_is_carried_back(start: Start) -> None:
+async def test_a_valid_traceparent_is_returned(start: Start) -> None:
     client = await start()
     for path in ("/v2/health/live", "/nowhere"):
         answer = await client.get(path, headers={"traceparent": TRACE})
@@ -52,13 +52,15 @@ async def test_a_valid_trace_is_carried_back(start: Start) -> None:
 @pytest.mark.parametrize(
     "trace", ["", "rubbish", TRACE.upper(), TRACE + "-x", "00-" + "0" * 32 + TRACE[35:], "ff" + TRACE[2:]]
 )
-async def test_an_invalid_trace_is_dropped(start: Start, trace: str) -> None:
+async def test_an_invalid_traceparent_is_dropped(start: Start, trace: str) -> None:
     answer = await (await start()).get("/v2/health/live", headers={"traceparent": trace})
     assert answer.status == 200
     assert "traceparent" not in answer.headers
 
 
-async def test_a_bug_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_exception_is_logged_and_not_revealed_to_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def broken(request: web.Request) -> web.Response:
         raise KeyError("secret")
 

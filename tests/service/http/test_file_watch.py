@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_change_is_read_once_it_stays_as_it_is(file: Path) -> None:
+async def test_a_changed_file_is_read_once_it_no_longer_changes(file: Path) -> None:
     watch, reader = FileWatch(), Reader(file)
     watch.add([file], reader.renew)
     await watch.look()
@@ -49,7 +49,7 @@ async def test_a_change_is_read_once_it_stays_as_it_is(file: Path) -> None:
     assert reader.seen == ["another one"]
 
 
-async def test_files_that_belong_together_are_read_together(file: Path, tmp_path: Path) -> None:
+async def test_files_watched_together_are_read_once_all_are_unchanging(file: Path, tmp_path: Path) -> None:
     watch, reader, other = FileWatch(), Reader(file), tmp_path / "other.pem"
     put(other, "a")
     watch.add([file, other], reader.renew)
@@ -61,7 +61,7 @@ async def test_files_that_belong_together_are_read_together(file: Path, tmp_path
     assert reader.seen == ["three"]
 
 
-async def test_a_link_to_another_file_is_a_change(file: Path, tmp_path: Path) -> None:
+async def test_replacing_a_link_counts_as_a_change(file: Path, tmp_path: Path) -> None:
     """Replace a link, as Kubernetes does for a Secret, and certbot for a certificate."""
     link, other = tmp_path / "link", tmp_path / "other"
     link.symlink_to(file)
@@ -75,7 +75,7 @@ async def test_a_link_to_another_file_is_a_change(file: Path, tmp_path: Path) ->
     assert reader.seen == ["two"]
 
 
-async def test_what_cannot_be_read_is_tried_again_with_the_next_change(
+async def test_a_file_that_cannot_be_read_is_retried_at_its_next_change(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch, reader = FileWatch(), Reader(file)
@@ -93,7 +93,7 @@ async def test_what_cannot_be_read_is_tried_again_with_the_next_change(
     assert reader.seen == ["three"]
 
 
-async def test_a_watch_looks_by_itself_and_ends(file: Path) -> None:
+async def test_a_watch_checks_periodically_until_it_ends(file: Path) -> None:
     watch, reader = FileWatch(), Reader(file)
     watch.add([file], reader.renew)
     async with asyncio.timeout(10), watch.run(0.001):
@@ -103,7 +103,7 @@ async def test_a_watch_looks_by_itself_and_ends(file: Path) -> None:
         assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_signal_has_everything_read_again(file: Path) -> None:
+async def test_renew_soon_rereads_all_files(file: Path) -> None:
     watch, reader = FileWatch(), Reader(file)
     watch.add([file], reader.renew)
     async with asyncio.timeout(10), watch.run(0):
@@ -112,5 +112,5 @@ async def test_a_signal_has_everything_read_again(file: Path) -> None:
     assert reader.seen == ["one"]
 
 
-def test_a_file_that_is_not_there_has_a_stamp_too(tmp_path: Path) -> None:
+def test_a_missing_file_has_a_stamp(tmp_path: Path) -> None:
     assert read_stamp([tmp_path / "nothing"]) == ((0, 0, 0),)

@@ -52,17 +52,19 @@ PROXIES = TrustedProxies("10.0.0.0/8, 192.0.2.1, fd00::/8")
         ("fd00::1", {"Forwarded": 'for=1.1.1.1;by=", for=198.51.100.1;by="x"'}, "198.51.100.1"),
     ],
 )
-def test_the_last_address_that_no_trusted_proxy_has(peer: str, headers: dict[str, str], found: str) -> None:
+def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
+    peer: str, headers: dict[str, str], found: str
+) -> None:
     assert PROXIES.find_address(peer, headers) == found
 
 
 @pytest.mark.parametrize("setting", ["nginx", "10.0.0.0/99", "10.0.0.0/8;10.1.0.0/16"])
-def test_what_is_no_network_is_refused(setting: str) -> None:
+def test_an_invalid_network_in_trusted_proxies_is_refused(setting: str) -> None:
     with pytest.raises(SettingsError, match="trusted_proxies: expected"):
         TrustedProxies(setting)
 
 
-async def test_a_line_that_a_proxy_adds_counts_more_than_the_callers_own() -> None:
+async def test_a_header_line_added_by_a_proxy_takes_precedence_over_the_clients_own() -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(text=identify_caller(request))
 
@@ -73,7 +75,7 @@ async def test_a_line_that_a_proxy_adds_counts_more_than_the_callers_own() -> No
         assert await (await client.get("/", headers=lines)).text() == "198.51.100.1"
 
 
-def test_calls_over_grpc_have_whole_lists_too() -> None:
+def test_repeated_forwarding_metadata_of_grpc_calls_is_joined() -> None:
     metadata = [("x-forwarded-for", "1.1.1.1"), ("x-request-id", "a"), ("x-forwarded-for", "198.51.100.1")]
     found = read_metadata([*metadata, ("x-request-id", "b")])
     assert PROXIES.find_address("10.1.2.3", found) == "198.51.100.1"
@@ -95,11 +97,11 @@ def test_calls_over_grpc_have_whole_lists_too() -> None:
         ("", ""),
     ],
 )
-def test_all_addresses_of_a_line_are_one_caller(address: str, caller: str) -> None:
+def test_all_ipv6_addresses_of_one_64_bit_prefix_are_one_caller(address: str, caller: str) -> None:
     assert find_network(address) == caller
 
 
-async def test_a_line_of_ipv6_is_one_caller_whose_whole_address_is_written_down() -> None:
+async def test_an_ipv6_prefix_is_one_caller_whose_full_addresses_are_logged() -> None:
     seen, lines = set[str](), list[Any]()
 
     async def answer(request: web.Request) -> web.Response:
@@ -122,9 +124,7 @@ async def test_a_line_of_ipv6_is_one_caller_whose_whole_address_is_written_down(
 
 
 @pytest.mark.parametrize("trusted", ["127.0.0.1", ""])
-async def test_callers_behind_a_trusted_proxy_have_permits_of_their_own(
-    start: Start, jpeg: bytes, trusted: str
-) -> None:
+async def test_callers_behind_a_trusted_proxy_get_permits_separately(start: Start, jpeg: bytes, trusted: str) -> None:
     gate = Gate()
     client = await start(held=gate, in_flight=1, max_wait_s=60, deadline_s=60, trusted_proxies=trusted, queue=4)
 

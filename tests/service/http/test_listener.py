@@ -16,7 +16,7 @@ from danmatte.settings import Settings
 from tests.service.serving import served
 
 
-async def said(port: int, data: bytes) -> tuple[int, dict]:
+async def send_raw(port: int, data: bytes) -> tuple[int, dict]:
     """Return status and body of the response to raw bytes; the connection has to be closed after it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
@@ -39,9 +39,9 @@ async def said(port: int, data: bytes) -> tuple[int, dict]:
         b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
-async def test_what_is_not_http_is_refused_in_the_one_shape(models: Path, data: bytes) -> None:
+async def test_malformed_http_is_refused_with_a_json_error(models: Path, data: bytes) -> None:
     async with served(models) as server:
-        status, refusal = await said(server.port, data)
+        status, refusal = await send_raw(server.port, data)
         assert set(refusal) == {"error", "code", "status", "request_id"}
         assert (status, refusal["status"], refusal["code"]) == (400, 400, "bad_request")
 
@@ -51,11 +51,11 @@ async def test_headers_up_to_the_limit_pass_and_longer_ones_are_refused(models: 
         fitting = {"X": "x" * 990}
         async with ClientSession() as session, session.get(f"{server.url}/v2/health/live", headers=fitting) as answer:
             assert answer.status == 200
-        status, refusal = await said(server.port, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 1001 + b"\r\n\r\n")
+        status, refusal = await send_raw(server.port, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 1001 + b"\r\n\r\n")
         assert (status, refusal["code"]) == (431, "headers_too_large")
-        status, refusal = await said(server.port, b"GET /" + b"x" * 1001 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, refusal = await send_raw(server.port, b"GET /" + b"x" * 1001 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (status, refusal["code"]) == (431, "headers_too_large")
-        status, refusal = await said(server.port, b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 21 + b"\r\n")
+        status, refusal = await send_raw(server.port, b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 21 + b"\r\n")
         assert (status, refusal["code"]) == (431, "headers_too_large")
 
 
@@ -68,17 +68,17 @@ async def test_headers_up_to_the_limit_pass_and_longer_ones_are_refused(models: 
         (b"Content-Encoding: x-gzip", 415, "unsupported_media_type"),
     ],
 )
-async def test_what_cannot_be_done_is_refused_in_the_one_shape(
+async def test_unsupported_expectations_and_codings_are_refused_with_a_json_error(
     models: Path, header: bytes, status: int, code: str
 ) -> None:
     async with served(models) as server:
         head = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n"
-        told, refusal = await said(server.port, head + header + b"\r\n\r\nx")
-        assert (told, refusal["code"], len(refusal["request_id"])) == (status, code, 32)
+        received, refusal = await send_raw(server.port, head + header + b"\r\n\r\nx")
+        assert (received, refusal["code"], len(refusal["request_id"])) == (status, code, 32)
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"])
-async def test_headers_that_never_end_are_not_waited_for(models: Path, begun: bytes) -> None:
+async def test_a_connection_with_incomplete_headers_is_closed_after_a_timeout(models: Path, begun: bytes) -> None:
     async with served(models, keepalive_s=0.3) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(begun)
@@ -87,7 +87,7 @@ async def test_headers_that_never_end_are_not_waited_for(models: Path, begun: by
         writer.close()
 
 
-async def test_an_idle_connection_is_closed(models: Path) -> None:
+async def test_an_idle_connection_is_closed_after_a_timeout(models: Path) -> None:
     async with served(models, keepalive_s=0.3) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -110,7 +110,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(cert), str(key)
 
 
-async def test_tls_is_spoken_with_a_certificate(models: Path, certificate: tuple[str, str]) -> None:
+async def test_a_server_with_a_certificate_serves_https(models: Path, certificate: tuple[str, str]) -> None:
     cert, key = certificate
     trust = ssl.create_default_context(cafile=cert)
     async with served(models, tls_certificate=cert, tls_key=key) as server:
@@ -119,7 +119,7 @@ async def test_tls_is_spoken_with_a_certificate(models: Path, certificate: tuple
             assert answer.status == 200
 
 
-def test_a_bad_certificate_is_said_before_anything_listens(tmp_path: Path) -> None:
+def test_an_invalid_certificate_is_a_settings_error(tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("rubbish")
     settings = Settings.read(None, tls_certificate=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
@@ -127,12 +127,12 @@ def test_a_bad_certificate_is_said_before_anything_listens(tmp_path: Path) -> No
         read_certificate(settings)
 
 
-def test_a_host_that_is_not_here_is_said() -> None:
+def test_binding_to_an_address_of_a_different_host_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
         bind(Settings.read(None, host="192.0.2.1", open=True, port=0))
 
 
-async def test_two_servers_never_share_a_grpc_port_unknowingly(models: Path, unused_tcp_port: int) -> None:
+async def test_a_grpc_port_in_use_is_refused(models: Path, unused_tcp_port: int) -> None:
     pytest.importorskip("grpc")
     async with served(models, grpc_port=unused_tcp_port):
         with pytest.raises(SettingsError, match="expected a free port"):
@@ -141,7 +141,7 @@ async def test_two_servers_never_share_a_grpc_port_unknowingly(models: Path, unu
 
 
 @pytest.mark.parametrize("setting", ["admin_port", "admin_grpc_port"])
-async def test_two_servers_never_share_an_admin_port(models: Path, unused_tcp_port: int, setting: str) -> None:
+async def test_an_admin_port_in_use_is_refused(models: Path, unused_tcp_port: int, setting: str) -> None:
     pytest.importorskip("grpc")
     ports = {setting: unused_tcp_port, "workers": 2}  # several workers share the public port, but not this one
     async with served(models, **ports):
@@ -150,18 +150,18 @@ async def test_two_servers_never_share_an_admin_port(models: Path, unused_tcp_po
                 pytest.fail("the second one listens, too")
 
 
-async def test_who_reads_nothing_of_an_answer_is_let_go(models: Path, jpeg: bytes) -> None:
-    asked = "POST /v1/mattes?width=4096&height=4096&format=raw HTTP/1.1"
-    head = f"{asked}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+async def test_a_client_that_reads_no_response_is_disconnected(models: Path, jpeg: bytes) -> None:
+    request_line = "POST /v1/mattes?width=4096&height=4096&format=raw HTTP/1.1"
+    head = f"{request_line}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     async with asyncio.timeout(10):
-        with socket.socket() as deaf:
+        with socket.socket() as client:
             async with served(models, keepalive_s=0.3, drain_s=60) as server:  # the shutdown waits for unsent responses
-                deaf.connect(("127.0.0.1", server.port))
-                deaf.sendall(head.encode() + jpeg)
-                assert await asyncio.to_thread(deaf.recv, 8) == b"HTTP/1.1"
+                client.connect(("127.0.0.1", server.port))
+                client.sendall(head.encode() + jpeg)
+                assert await asyncio.to_thread(client.recv, 8) == b"HTTP/1.1"
 
 
-async def test_who_reads_slowly_gets_the_whole_answer(models: Path, jpeg: bytes) -> None:
+async def test_a_client_that_reads_slowly_gets_the_whole_response(models: Path, jpeg: bytes) -> None:
     async with served(models, keepalive_s=0.3) as server:
         url, size = f"{server.url}/v1/mattes?width=4096&height=4096&format=raw", 0
         async with ClientSession() as session, session.post(url, data=jpeg) as answer:

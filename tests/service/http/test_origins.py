@@ -16,7 +16,7 @@ PATHS = ["/v1/mattes", "/v2/models/toy/infer", "/v1/models/toy:predict", "/v2", 
 
 @pytest.mark.parametrize("setting", [SITE, f"http://other, {SITE}", "*"])
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_preflight_needs_no_key_and_an_answer_may_be_read(
+async def test_an_allowed_origin_needs_no_key_for_a_preflight_and_may_read_responses(
     start: Start, tmp_path, setting: str, path: str
 ) -> None:
     keys = tmp_path / "keys.toml"
@@ -35,7 +35,7 @@ async def test_a_preflight_needs_no_key_and_an_answer_may_be_read(
 
 
 @pytest.mark.parametrize("setting", ["", "https://other.example", "http://site.example", "https://site.example:8443"])
-async def test_pages_of_other_origins_read_nothing(start: Start, jpeg: bytes, setting: str) -> None:
+async def test_other_origins_are_forbidden_to_read_responses(start: Start, jpeg: bytes, setting: str) -> None:
     client = await start(origins=setting)
     preflight = await client.options("/v1/mattes", headers=ASK)
     assert (preflight.status, (await preflight.json())["code"]) == (403, "forbidden")
@@ -43,7 +43,7 @@ async def test_pages_of_other_origins_read_nothing(start: Start, jpeg: bytes, se
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-async def test_a_page_can_read_every_header_of_a_mask_that_is_ours(start: Start, jpeg: bytes) -> None:
+async def test_all_headers_of_a_mask_are_exposed_to_pages(start: Start, jpeg: bytes) -> None:
     client = await start(origins=SITE)
     answer = await client.post("/v1/mattes?pts=7", data=jpeg, headers={"Origin": SITE})
     readable = set(answer.headers["Access-Control-Expose-Headers"].lower().split(", "))
@@ -51,7 +51,7 @@ async def test_a_page_can_read_every_header_of_a_mask_that_is_ours(start: Start,
     assert {name.lower() for name in answer.headers if name.startswith("X-")} - browsers_own <= readable
 
 
-async def test_who_is_no_page_notices_nothing(start: Start, jpeg: bytes) -> None:
+async def test_requests_without_an_origin_get_no_cors_headers(start: Start, jpeg: bytes) -> None:
     client = await start(origins=SITE)
     answer = await client.post("/v1/mattes", data=jpeg)
     assert answer.status == 200
@@ -59,14 +59,14 @@ async def test_who_is_no_page_notices_nothing(start: Start, jpeg: bytes) -> None
     assert (await client.options("/v1/mattes")).status == 405  # no preflight
 
 
-async def test_the_players_modules_stay_open_to_every_page(start: Start) -> None:
+async def test_the_players_modules_are_open_to_every_origin(start: Start) -> None:
     client = await start()
     answer = await client.get("/danmatte.js", headers={"Origin": SITE})
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
 @pytest.mark.parametrize(("setting", "status"), [("", 403), (SITE, 101), ("*", 101), ("https://other", 403)])
-async def test_a_live_connection_of_another_page_is_let_in_by_the_setting(
+async def test_live_connections_of_other_origins_are_accepted_only_if_configured(
     start: Start, setting: str, status: int
 ) -> None:
     client = await start(origins=setting)
@@ -78,7 +78,7 @@ async def test_a_live_connection_of_another_page_is_let_in_by_the_setting(
     assert opened == status
 
 
-async def test_an_origin_that_is_none_is_refused_as_another_page(start: Start) -> None:
+async def test_malformed_origins_of_live_connections_are_forbidden(start: Start) -> None:
     client = await start(origins=SITE)
     for origin in ("http://[", "http://[::1", "null", "//", "\\"):
         with pytest.raises(WSServerHandshakeError) as refused:
@@ -86,7 +86,7 @@ async def test_an_origin_that_is_none_is_refused_as_another_page(start: Start) -
         assert refused.value.status == 403
 
 
-async def test_live_connections_of_the_own_page_and_of_programs_are_as_before(start: Start) -> None:
+async def test_live_connections_of_the_same_origin_or_without_one_are_accepted(start: Start) -> None:
     client = await start()
     async with client.ws_connect("/v1/stream", headers={"Origin": f"http://{client.host}:{client.port}"}):
         pass
@@ -94,23 +94,23 @@ async def test_live_connections_of_the_own_page_and_of_programs_are_as_before(st
         pass
 
 
-async def test_the_own_page_behind_a_trusted_proxy_is_the_own_page(start: Start) -> None:
+async def test_the_host_forwarded_by_a_trusted_proxy_counts_as_the_same_origin(start: Start) -> None:
     client = await start(trusted_proxies="127.0.0.0/8")
     headers = {"Origin": SITE, "X-Forwarded-Host": "site.example"}
     async with client.ws_connect("/v1/stream", headers=headers):
         pass
-    stranger = await start()
+    untrusting = await start()
     with pytest.raises(WSServerHandshakeError):
-        await stranger.ws_connect("/v1/stream", headers=headers)
+        await untrusting.ws_connect("/v1/stream", headers=headers)
 
 
 @pytest.mark.parametrize("setting", ["site.example", "https://site.example/path", "https://*.example", "null"])
-def test_what_is_no_origin_is_refused(setting: str) -> None:
+def test_an_invalid_origin_in_the_settings_is_refused(setting: str) -> None:
     with pytest.raises(SettingsError, match="origins: expected https://host"):
         Origins(setting)
 
 
-async def test_a_page_opens_a_live_connection_with_a_token(start: Start, tmp_path, jpeg: bytes) -> None:
+async def test_a_token_permits_live_connections_and_posts_within_its_scope(start: Start, tmp_path, jpeg: bytes) -> None:
     key, lines = make_key("page")
     (tmp_path / "keys.toml").write_text(lines)
     client = await start(keys=str(tmp_path / "keys.toml"), origins=SITE)

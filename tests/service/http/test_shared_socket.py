@@ -72,7 +72,7 @@ def burst(listener: socket.socket, count: int) -> Iterator[None]:
         yield
 
 
-async def test_who_has_fewer_connections_takes_the_next(listener: socket.socket) -> None:
+async def test_the_worker_with_fewer_connections_accepts_the_next(listener: socket.socket) -> None:
     taken = asyncio.Semaphore(0)
     busy, idle = Worker(4, taken), Worker(0, taken)
     async with AsyncExitStack() as stack:
@@ -87,7 +87,7 @@ async def test_who_has_fewer_connections_takes_the_next(listener: socket.socket)
     assert (len(busy.connections), len(idle.connections)) == (4, 3)
 
 
-async def test_a_lone_worker_takes_all_however_many_it_has(listener: socket.socket) -> None:
+async def test_a_single_worker_accepts_all_however_many_it_has(listener: socket.socket) -> None:
     taken = asyncio.Semaphore(0)
     worker = Worker(100, taken)
     async with taking(listener, worker):
@@ -97,7 +97,7 @@ async def test_a_lone_worker_takes_all_however_many_it_has(listener: socket.sock
             writer.close()
 
 
-async def test_connections_wait_while_no_descriptor_is_left(
+async def test_connections_wait_while_no_file_descriptor_is_free(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_socket, "_EXHAUSTED_S", 0.01)
@@ -110,7 +110,9 @@ async def test_connections_wait_while_no_descriptor_is_left(
 
 
 @pytest.mark.parametrize(("count", "workers", "apart"), [(8, 2, 0), (16, 4, 0), (40, 2, 4), (200, 2, 16), (200, 4, 16)])
-async def test_a_burst_is_spread_evenly(listener: socket.socket, count: int, workers: int, apart: int) -> None:
+async def test_a_burst_is_spread_evenly_over_workers(
+    listener: socket.socket, count: int, workers: int, apart: int
+) -> None:
     taken = asyncio.Semaphore(0)
     all_ = [Worker(0, taken) for _ in range(workers)]
     async with AsyncExitStack() as stack:
@@ -129,7 +131,7 @@ async def test_a_burst_is_spread_evenly(listener: socket.socket, count: int, wor
         assert max(more) <= 3, more
 
 
-async def test_a_long_line_is_not_let_in_one_by_one(listener: socket.socket) -> None:
+async def test_a_long_backlog_is_accepted_without_a_pause_for_each_connection(listener: socket.socket) -> None:
     taken, count = asyncio.Semaphore(0), 300
     with burst(listener, count):
         began = time.monotonic()
@@ -139,7 +141,7 @@ async def test_a_long_line_is_not_let_in_one_by_one(listener: socket.socket) -> 
         assert time.monotonic() - began < count * shared_socket._MAX_S
 
 
-async def test_a_connection_counts_while_it_is_greeted(
+async def test_a_connection_counts_while_it_is_being_set_up(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     greeters = asyncio.Queue[object]()

@@ -28,7 +28,7 @@ async def answer(request: web.Request) -> web.Response:
         return web.Response(body=b"12345")
 
 
-async def written(path: str, headers: dict[str, str]) -> tuple[dict[str, object], str]:
+async def record_request(path: str, headers: dict[str, str]) -> tuple[dict[str, object], str]:
     """Return the access log's line and the metrics after one request."""
     read, write = os.pipe()
     metrics, log = Metrics(), AccessLog(write)
@@ -44,9 +44,9 @@ async def written(path: str, headers: dict[str, str]) -> tuple[dict[str, object]
         return json.loads(lines.read()), metrics.render().decode()
 
 
-async def test_a_line_says_who_asked_what_and_how_long_it_took() -> None:
+async def test_an_access_log_line_has_caller_request_and_durations_but_no_secrets() -> None:
     headers = {"X-Request-Id": "abc-1", "traceparent": TRACE, "Authorization": "Bearer secret"}
-    line, page = await written("/v1/mattes?pts=secret", headers)
+    line, page = await record_request("/v1/mattes?pts=secret", headers)
     assert (line["method"], line["path"], line["protocol"], line["status"]) == ("GET", "/v1/mattes", "mattes", 200)
     assert (line["request_id"], line["traceparent"], line["caller"]) == ("abc-1", TRACE, "127.0.0.1")
     assert line["sent_bytes"] == 5
@@ -57,7 +57,7 @@ async def test_a_line_says_who_asked_what_and_how_long_it_took() -> None:
     assert 'danmatte_request_seconds_count{model="",protocol="mattes",region="",version=""} 1.0' in page
 
 
-async def test_a_line_tells_the_bytes_of_what_has_no_length(
+async def test_the_access_log_counts_bytes_of_bodies_without_a_length(
     start: Start, jpeg: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -76,14 +76,14 @@ async def test_a_line_tells_the_bytes_of_what_has_no_length(
     assert several["sent_bytes"] == len(parted)
 
 
-async def test_an_error_is_written_with_its_code() -> None:
-    line, page = await written("/nowhere", {})
+async def test_an_error_is_logged_and_counted_with_its_code() -> None:
+    line, page = await record_request("/nowhere", {})
     assert (line["status"], line["code"], line["protocol"]) == (404, "not_found", "none")
     assert 'danmatte_requests_total{model="",outcome="refused",protocol="none",region="",version=""} 1.0' in page
     assert 'danmatte_rejected_total{code="not_found"} 1.0' in page
 
 
-async def test_a_strangers_paths_make_no_new_counters(start: Start) -> None:
+async def test_unknown_paths_add_no_time_series_to_the_metrics(start: Start) -> None:
     client = await start()
     before = len((await (await client.get("/metrics")).text()).splitlines())
     for number in range(20):
@@ -93,7 +93,7 @@ async def test_a_strangers_paths_make_no_new_counters(start: Start) -> None:
     assert after - before < 100
 
 
-async def test_a_request_counts_once_whatever_becomes_of_it(start: Start, jpeg: bytes) -> None:
+async def test_every_request_is_counted_once_with_its_outcome(start: Start, jpeg: bytes) -> None:
     client = await start(queue=1, in_flight=1)
     assert (await client.post("/v1/mattes", data=jpeg)).status == 200
     assert (await client.post("/v1/mattes", data=b"")).status == 400
@@ -111,6 +111,6 @@ async def test_a_request_counts_once_whatever_becomes_of_it(start: Start, jpeg: 
 
 
 @pytest.mark.parametrize("wrong", ["rubbish", ""])
-async def test_a_wrong_trace_is_not_written(wrong: str) -> None:
-    line, _ = await written("/v1/mattes", {"traceparent": wrong})
+async def test_an_invalid_traceparent_is_not_logged(wrong: str) -> None:
+    line, _ = await record_request("/v1/mattes", {"traceparent": wrong})
     assert line["traceparent"] == ""

@@ -24,16 +24,16 @@ class Queue:
         self.permits = permits
         self.served: list[str] = []
 
-    async def asks(self, caller: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._ask(caller))
+    async def request(self, caller: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._acquire(caller))
         await asyncio.sleep(0)
         return task
 
-    async def _ask(self, caller: str) -> None:
+    async def _acquire(self, caller: str) -> None:
         await self.permits.acquire(caller)
         self.served.append(caller)
 
-    async def hand_out(self, count: int) -> str:
+    async def grant(self, count: int) -> str:
         for _ in range(count):
             self.permits.release()
             await asyncio.sleep(0)
@@ -44,19 +44,19 @@ class Queue:
 async def queue() -> Queue:
     """Return callers of a semaphore whose only permit is in use."""
     permits = FairSemaphore(1)
-    await permits.acquire("somebody")
+    await permits.acquire("other")
     return Queue(permits)
 
 
-async def test_a_greedy_caller_waits_behind_everybody_elses_first(queue: Queue) -> None:
+async def test_permits_are_granted_round_robin_by_caller(queue: Queue) -> None:
     for caller in "aaaaabbc":
-        await queue.asks(caller)
+        await queue.request(caller)
     assert queue.permits.waiting == {"a": 5, "b": 2, "c": 1}
-    assert await queue.hand_out(8) == "abcabaaa"
+    assert await queue.grant(8) == "abcabaaa"
     assert queue.permits.free == 0
 
 
-async def test_one_callers_permits_are_in_order_of_asking() -> None:
+async def test_permits_of_one_caller_are_granted_in_request_order() -> None:
     permits, order = FairSemaphore(1), []
 
     async def take(name: int) -> None:
@@ -68,24 +68,24 @@ async def test_one_callers_permits_are_in_order_of_asking() -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
-async def test_a_newcomer_is_next_but_one_whatever_others_have(queue: Queue) -> None:
+async def test_a_new_caller_waits_for_at_most_one_permit_of_a_busy_caller(queue: Queue) -> None:
     for caller in "aaaaaaaa":
-        await queue.asks(caller)
-    await queue.hand_out(2)
-    await queue.asks("b")
-    assert await queue.hand_out(2) == "aaab"
+        await queue.request(caller)
+    await queue.grant(2)
+    await queue.request("b")
+    assert await queue.grant(2) == "aaab"
 
 
-async def test_who_leaves_the_line_is_passed_over(queue: Queue) -> None:
-    tasks = [await queue.asks(caller) for caller in "abac"]
+async def test_cancelled_waiting_callers_are_skipped(queue: Queue) -> None:
+    tasks = [await queue.request(caller) for caller in "abac"]
     tasks[0].cancel()
     tasks[1].cancel()
     await asyncio.sleep(0)
-    assert await queue.hand_out(2) == "ac"
+    assert await queue.grant(2) == "ac"
 
 
-async def test_who_leaves_with_a_permit_just_handed_over_passes_it_on(queue: Queue) -> None:
-    first, _ = await queue.asks("a"), await queue.asks("b")
+async def test_a_permit_granted_to_a_cancelled_caller_goes_to_the_next(queue: Queue) -> None:
+    first, _ = await queue.request("a"), await queue.request("b")
     queue.permits.release()
     first.cancel()
     await asyncio.sleep(0)
@@ -93,8 +93,8 @@ async def test_who_leaves_with_a_permit_just_handed_over_passes_it_on(queue: Que
     assert queue.served == ["b"]
 
 
-async def test_when_all_left_the_permit_is_free_again(queue: Queue) -> None:
-    tasks = [await queue.asks(caller) for caller in "aab"]
+async def test_a_permit_is_free_again_when_all_callers_were_cancelled(queue: Queue) -> None:
+    tasks = [await queue.request(caller) for caller in "aab"]
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
@@ -103,7 +103,7 @@ async def test_when_all_left_the_permit_is_free_again(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-async def test_the_interval_is_that_of_all_permits_together(at_once: int) -> None:
+async def test_the_measured_interval_is_that_of_all_permits_together(at_once: int) -> None:
     clock = Clock()
     permits = FairSemaphore(4, clock)
     for _ in range(100):
@@ -116,7 +116,7 @@ async def test_the_interval_is_that_of_all_permits_together(at_once: int) -> Non
     assert permits.interval_s == pytest.approx(0.2 / at_once)
 
 
-async def test_the_interval_follows_a_server_that_slows_down() -> None:
+async def test_the_measured_interval_follows_a_server_that_slows_down() -> None:
     clock = Clock()
     permits = FairSemaphore(1, clock)
     for took_s in [0.01] * 10 + [0.1] * 40:

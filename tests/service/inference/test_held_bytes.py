@@ -28,17 +28,17 @@ def build(max_bytes: int = 100, queue: int = 9) -> Admission:
 
 
 class Answer:
-    """A response that its client doesn't read; `given_up` is set when it is aborted."""
+    """A response that its client doesn't read; `evicted` is set when the server aborts it."""
 
     def __init__(self, admission: Admission, caller: str, count: int) -> None:
-        self.given_up = asyncio.Event()
+        self.evicted = asyncio.Event()
         self._place = admission.place(caller)
         self._count = count
 
     async def __aenter__(self) -> "Answer":
         await self._place.__aenter__()
         self._place.hold(self._count)
-        self._sending = self._place.send(self.given_up.set)
+        self._sending = self._place.send(self.evicted.set)
         self._sending.__enter__()
         return self
 
@@ -47,7 +47,7 @@ class Answer:
         await self._place.__aexit__(None, None, None)
 
 
-async def test_bytes_are_given_back_as_they_are_let_go_and_with_the_place() -> None:
+async def test_held_bytes_are_released_explicitly_and_with_the_place() -> None:
     admission = build()
     async with admission.place("a") as place:
         place.hold(60)
@@ -60,7 +60,7 @@ async def test_bytes_are_given_back_as_they_are_let_go_and_with_the_place() -> N
     assert admission.held_bytes == 0
 
 
-async def test_who_would_hold_more_than_the_limit_is_refused_with_the_settings_name() -> None:
+async def test_holding_more_bytes_than_the_limit_is_refused_naming_the_setting() -> None:
     admission = build()
     async with admission.place("a") as first, admission.place("a") as second:
         first.hold(60)
@@ -70,7 +70,7 @@ async def test_who_would_hold_more_than_the_limit_is_refused_with_the_settings_n
         assert admission.held_bytes == 100
 
 
-async def test_one_alone_may_hold_more_than_the_limit() -> None:
+async def test_a_single_request_may_hold_more_than_the_limit() -> None:
     admission = build()
     async with admission.place("a") as place:
         place.hold(60)
@@ -78,18 +78,18 @@ async def test_one_alone_may_hold_more_than_the_limit() -> None:
         assert admission.held_bytes == 560
 
 
-async def test_an_answer_that_nobody_reads_makes_room_even_for_its_own_caller(now: Callable[[float], None]) -> None:
+async def test_an_unread_response_is_evicted_even_for_its_own_caller(now: Callable[[float], None]) -> None:
     admission = build()
     async with Answer(admission, "a", 60) as unread, admission.place("a") as place:
         with pytest.raises(QueueFullError):
             place.hold(60)
         now(1.5)
         place.hold(60)
-        assert unread.given_up.is_set()
+        assert unread.evicted.is_set()
         assert admission.held_bytes == 60
 
 
-async def test_of_those_that_nobody_reads_the_oldest_of_who_holds_most_is_given_up(
+async def test_of_unread_responses_the_oldest_of_the_heaviest_caller_is_evicted(
     now: Callable[[float], None],
 ) -> None:
     admission = build()
@@ -99,17 +99,17 @@ async def test_of_those_that_nobody_reads_the_oldest_of_who_holds_most_is_given_
             now(2)
             async with admission.place("c") as place:
                 place.hold(10)
-            assert [each.given_up.is_set() for each in (oldest, older, newer)] == [False, True, False]
+            assert [each.evicted.is_set() for each in (oldest, older, newer)] == [False, True, False]
 
 
-async def test_who_holds_most_makes_room_for_who_holds_less_at_once() -> None:
+async def test_the_heaviest_callers_response_is_evicted_at_once_for_a_lighter_caller() -> None:
     admission = build()
     async with Answer(admission, "greedy", 90) as answer, admission.place("modest") as place:
         place.hold(20)
-        assert answer.given_up.is_set()
+        assert answer.evicted.is_set()
 
 
-async def test_a_body_on_its_way_makes_room_for_who_holds_less() -> None:
+async def test_the_heaviest_callers_arriving_body_is_evicted_for_a_lighter_caller() -> None:
     admission = build()
 
     async def arrive() -> None:
@@ -126,18 +126,18 @@ async def test_a_body_on_its_way_makes_room_for_who_holds_less() -> None:
         assert admission.held_bytes == 20
 
 
-async def test_a_pause_between_two_writes_is_no_fault_of_the_reader(now: Callable[[float], None]) -> None:
+async def test_a_pause_between_writes_does_not_count_as_unread(now: Callable[[float], None]) -> None:
     admission = build()
     async with admission.place("a") as place, admission.place("a") as other:
         place.hold(60)
-        with place.send(lambda: pytest.fail("given up")):
+        with place.send(lambda: pytest.fail("evicted")):
             pass
         now(60)
         with pytest.raises(QueueFullError):
             other.hold(60)
 
 
-async def test_an_unread_answer_gives_its_place_up_where_all_are_taken(now: Callable[[float], None]) -> None:
+async def test_an_unread_response_is_evicted_if_all_places_are_taken(now: Callable[[float], None]) -> None:
     admission = build(queue=2)
     async with Answer(admission, "a", 1) as older, Answer(admission, "a", 1) as newer:
         with pytest.raises(QueueFullError, match="places"):
@@ -145,12 +145,12 @@ async def test_an_unread_answer_gives_its_place_up_where_all_are_taken(now: Call
                 pass
         now(1.5)
         async with admission.place("a"):
-            assert older.given_up.is_set()
-            assert not newer.given_up.is_set()
+            assert older.evicted.is_set()
+            assert not newer.evicted.is_set()
             assert admission.occupied == 2
 
 
-async def test_what_an_evicted_request_still_does_counts_no_more(now: Callable[[float], None]) -> None:
+async def test_bytes_held_by_an_evicted_request_no_longer_count(now: Callable[[float], None]) -> None:
     admission = build(queue=1)
     async with Answer(admission, "a", 50) as unread:
         now(1.5)

@@ -30,7 +30,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
-def test_they_are_so_many_and_given_back() -> None:
+def test_live_calls_are_limited_and_released() -> None:
     crowd = Crowd(2)
     with crowd.stack:
         crowd.open("a1"), crowd.open("b1")
@@ -42,7 +42,7 @@ def test_they_are_so_many_and_given_back() -> None:
     assert not crowd.ended
 
 
-def test_one_caller_never_keeps_all_from_another(now: list[float]) -> None:
+def test_one_caller_cannot_occupy_all_live_calls(now: list[float]) -> None:
     crowd = Crowd(4)
     with crowd.stack:
         for number in range(4):
@@ -60,7 +60,7 @@ def test_one_caller_never_keeps_all_from_another(now: list[float]) -> None:
         assert len(crowd.calls) == 4
 
 
-def test_an_idle_one_gives_way_to_anybody_and_a_used_one_does_not(now: list[float]) -> None:
+def test_an_idle_call_is_evicted_for_any_caller_and_a_used_one_is_not(now: list[float]) -> None:
     crowd = Crowd(2)
     with crowd.stack:
         used = crowd.open("a0")
@@ -71,7 +71,7 @@ def test_an_idle_one_gives_way_to_anybody_and_a_used_one_does_not(now: list[floa
         assert list(crowd.ended) == ["a1"]
 
 
-def test_of_idle_ones_the_greediest_callers_goes_first(now: list[float]) -> None:
+def test_of_idle_calls_the_oldest_of_the_heaviest_caller_is_evicted_first(now: list[float]) -> None:
     crowd = Crowd(3)
     with crowd.stack:
         crowd.open("a0")
@@ -84,7 +84,7 @@ def test_of_idle_ones_the_greediest_callers_goes_first(now: list[float]) -> None
         assert list(crowd.ended) == ["b0"]
 
 
-def test_what_was_opened_with_a_revoked_key_is_ended() -> None:
+def test_calls_opened_with_a_revoked_key_are_ended() -> None:
     crowd, valid = Crowd(4), {"a"}
     with crowd.stack:
         crowd.open("a0", lambda: "a" in valid)
@@ -97,7 +97,7 @@ def test_what_was_opened_with_a_revoked_key_is_ended() -> None:
         assert isinstance(crowd.ended["a0"], UnauthorizedError)
 
 
-def test_all_are_told_when_the_server_goes() -> None:
+def test_all_calls_are_ended_with_a_draining_error_at_shutdown() -> None:
     crowd = Crowd(4)
     with crowd.stack:
         crowd.open("a0"), crowd.open("b0")

@@ -50,13 +50,13 @@ def grey(*values: int) -> bytes:
     )
 
 
-async def test_a_soft_mask_is_the_probability(matting: Matting) -> None:
+async def test_a_soft_mask_has_the_probabilities_of_the_graph(matting: Matting) -> None:
     mask = (await matte(matting, grey(0, 64, 128, 255), RAW)).mask
     assert mask.alpha[50, [10, 60, 100, 150]].tolist() == [0, 64, 128, 255]
     assert mask.coverage == pytest.approx((0 + 64 + 128 + 255) / 4 / 255, abs=0.01)
 
 
-async def test_a_hard_mask_is_painted_from_the_threshold_on(matting: Matting) -> None:
+async def test_a_hard_mask_paints_pixels_from_the_threshold_up(matting: Matting) -> None:
     for threshold, expected in ((0.2, [0, 255, 255, 255]), (0.5, [0, 0, 255, 255]), (1.0, [0, 0, 0, 255])):
         mask = (await matte(matting, grey(0, 64, 128, 255), raw(threshold=threshold))).mask
         assert mask.alpha[50, [10, 60, 100, 150]].tolist() == expected
@@ -65,7 +65,7 @@ async def test_a_hard_mask_is_painted_from_the_threshold_on(matting: Matting) ->
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
-async def test_the_background_is_what_the_person_is_not(matting: Matting, threshold: float | None) -> None:
+async def test_the_background_mask_is_the_inverse_of_the_person_mask(matting: Matting, threshold: float | None) -> None:
     body = grey(0, 64, 128, 255)
     person = (await matte(matting, body, raw(threshold=threshold))).mask
     background = (await matte(matting, body, raw(threshold=threshold, polarity="background"))).mask
@@ -74,7 +74,7 @@ async def test_the_background_is_what_the_person_is_not(matting: Matting, thresh
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
-async def test_a_margin_lies_around_what_is_painted(matting: Matting, threshold: float | None) -> None:
+async def test_a_margin_widens_the_mask_around_people(matting: Matting, threshold: float | None) -> None:
     body = grey(0, 255, 0, 0)
     bare = (await matte(matting, body, raw(threshold=threshold))).mask
     wide = (await matte(matting, body, raw(threshold=threshold, margin=0.05))).mask  # 4.8 of 96 pixels
@@ -85,7 +85,7 @@ async def test_a_margin_lies_around_what_is_painted(matting: Matting, threshold:
     assert np.array_equal(inverted.alpha, 255 - wide.alpha)
 
 
-async def test_the_mask_has_the_size_asked_for(matting: Matting, jpeg: bytes) -> None:
+async def test_the_mask_has_the_requested_size(matting: Matting, jpeg: bytes) -> None:
     for size in (Size(180, 320), Size(1, 1), Size(777, 33)):
         answer = await matte(matting, jpeg, raw(size=size))
         assert answer.mask.size == size
@@ -94,7 +94,9 @@ async def test_the_mask_has_the_size_asked_for(matting: Matting, jpeg: bytes) ->
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("frame", [(720, 1280), (1280, 720), (721, 1281), (100, 90), (360, 640)])
-async def test_a_jpeg_decoded_small_gives_the_same_mask(matting: Matting, rule: str, frame: tuple[int, int]) -> None:
+async def test_a_jpeg_decoded_at_reduced_size_gives_the_same_mask(
+    matting: Matting, rule: str, frame: tuple[int, int]
+) -> None:
     pixels = pictures.rectangle(*frame)
     small = await matte(matting, pictures.encoded(".jpg", pixels), raw(threshold=0.5), rule=rule)
     whole = await matte(matting, pictures.encoded(".png", pixels), raw(threshold=0.5), rule=rule)
@@ -104,7 +106,7 @@ async def test_a_jpeg_decoded_small_gives_the_same_mask(matting: Matting, rule: 
 
 @pytest.mark.parametrize("channel", [0, 1, 2])
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
-async def test_colours_reach_the_graph_in_its_own_order(matting: Matting, channel: int, extension: str) -> None:
+async def test_the_graph_gets_colours_in_its_own_channel_order(matting: Matting, channel: int, extension: str) -> None:
     pixels = np.zeros((96, 160, 3), np.uint8)
     pixels[..., channel] = 255
     seen: dict[str, Pixels] = {}
@@ -126,7 +128,9 @@ async def test_colours_reach_the_graph_in_its_own_order(matting: Matting, channe
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-async def test_a_turned_picture_gets_the_mask_of_what_is_shown(matting: Matting, kind: str, orientation: int) -> None:
+async def test_a_picture_with_an_orientation_gets_the_mask_of_the_displayed_picture(
+    matting: Matting, kind: str, orientation: int
+) -> None:
     shown = pictures.rectangle(96, 160)
     undo = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]
     stored = {
@@ -176,7 +180,7 @@ class Waiting(FakeEngine):
         return super().compute(inputs)
 
 
-async def test_on_one_thread_the_mask_is_the_same(matting: Matting, jpeg: bytes) -> None:
+async def test_inference_in_the_callers_thread_gives_the_same_mask(matting: Matting, jpeg: bytes) -> None:
     facts = msgspec.convert(manifest(Toy()), Manifest)
     engine, wanted, timing = Waiting(facts), MaskRequest(jpeg, RAW), Timing()
     engine.let.set()
@@ -185,7 +189,7 @@ async def test_on_one_thread_the_mask_is_the_same(matting: Matting, jpeg: bytes)
     assert list(timing.phases_ms) == ["queue", "decode", "infer", "encode"]
 
 
-async def test_what_nobody_waits_for_any_more_ends_before_its_next_step(matting: Matting, jpeg: bytes) -> None:
+async def test_a_cancelled_request_ends_before_its_next_step(matting: Matting, jpeg: bytes) -> None:
     facts = msgspec.convert(manifest(Toy()), Manifest)
     engine, wanted, painted = Waiting(facts), MaskRequest(jpeg, RAW), []
 
@@ -193,11 +197,11 @@ async def test_what_nobody_waits_for_any_more_ends_before_its_next_step(matting:
         painted.append(given)
         raise AssertionError
 
-    asking = asyncio.create_task(matting.run(wanted, Served(facts, engine), Timing(), stabilise))
+    pending = asyncio.create_task(matting.run(wanted, Served(facts, engine), Timing(), stabilise))
     await asyncio.to_thread(engine.begun.wait, 10)
-    asking.cancel()
+    pending.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await pending
     engine.let.set()
     await matting.run(wanted, Served(facts, engine), Timing())  # the only thread is available again
     assert painted == []

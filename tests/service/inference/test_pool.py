@@ -72,11 +72,11 @@ async def begun(pool: PhasePool, diary: Diary, jobs: int) -> list[asyncio.Future
     return tasks
 
 
-async def test_each_phase_is_given_what_the_one_before_made(threads: Made) -> None:
+async def test_each_phase_gets_the_result_of_the_previous_one(threads: Made) -> None:
     assert await threads(1).run(Timing(), phases(one=lambda none: [none], two=lambda given: [*given, 2])) == [None, 2]
 
 
-async def test_what_piles_up_is_done_in_pairs_a_phase_of_both_after_the_other(threads: Made) -> None:
+async def test_queued_jobs_run_in_pairs_with_their_phases_interleaved(threads: Made) -> None:
     diary = Diary()
     tasks = await begun(threads(1), diary, 5)
     diary.gate.set()
@@ -85,7 +85,7 @@ async def test_what_piles_up_is_done_in_pairs_a_phase_of_both_after_the_other(th
     assert diary.written == ["d0", "e0", "i0", *pairs]
 
 
-async def test_a_pair_is_taken_only_if_every_other_thread_finds_work_after_it(threads: Made) -> None:
+async def test_a_pair_is_taken_only_if_work_remains_for_every_other_thread(threads: Made) -> None:
     for waiting, paired in ((2, False), (3, True)):
         both, diary = threads(2), Diary()
         held = await begun(both, diary, 1)
@@ -99,14 +99,14 @@ async def test_a_pair_is_taken_only_if_every_other_thread_finds_work_after_it(th
         await asyncio.gather(*held)
 
 
-async def test_one_that_fails_leaves_the_other_of_its_pair_alone(threads: Made) -> None:
+async def test_a_failed_job_does_not_affect_the_other_of_its_pair(threads: Made) -> None:
     diary, only = Diary(), threads(1)
     tasks = await begun(only, diary, 1)
 
     def fails(given: object) -> None:
         raise ZeroDivisionError("no")
 
-    bad = only.run(Timing(), phases(d=fails, e=lambda given: pytest.fail("went on")))
+    bad = only.run(Timing(), phases(d=fails, e=lambda given: pytest.fail("continued")))
     good = [only.run(Timing(), diary.phases(str(number))) for number in (1, 2)]
     diary.gate.set()
     with pytest.raises(ZeroDivisionError, match="no"):
@@ -119,7 +119,7 @@ async def test_a_stop_iteration_reaches_its_caller_as_a_runtime_error(threads: M
         await threads(1).run(Timing(), phases(d=lambda _: next(iter(()))))
 
 
-async def test_nothing_is_begun_for_who_left(threads: Made) -> None:
+async def test_phases_of_cancelled_jobs_are_not_started(threads: Made) -> None:
     diary = Diary()
     first, second, third = await begun(threads(1), diary, 3)
     first.cancel()
@@ -129,7 +129,7 @@ async def test_nothing_is_begun_for_who_left(threads: Made) -> None:
     assert diary.written == ["d0", "d2", "e2", "i2"]
 
 
-async def test_all_waits_are_the_queue_phase(threads: Made) -> None:
+async def test_waiting_for_a_thread_is_measured_as_the_queue_phase(threads: Made) -> None:
     diary, timing, only = Diary(), Timing(), threads(1)
     tasks = await begun(only, diary, 1)
     waiting = only.run(timing, phases(d=lambda _: None, e=lambda _: None))
@@ -141,7 +141,7 @@ async def test_all_waits_are_the_queue_phase(threads: Made) -> None:
     assert [name for name, _, _ in timing.spans] == ["queue", "d", "e"]
 
 
-async def test_waiting_for_the_other_of_a_pair_is_the_queue_phase_too(threads: Made) -> None:
+async def test_waiting_for_the_other_of_a_pair_is_measured_as_the_queue_phase(threads: Made) -> None:
     diary, timings, only = Diary(), [Timing(), Timing()], threads(1)
     tasks = await begun(only, diary, 1)
     tasks += [only.run(timing, phases(d=lambda _: time.sleep(0.02), e=lambda _: None)) for timing in timings]
@@ -154,8 +154,8 @@ async def test_waiting_for_the_other_of_a_pair_is_the_queue_phase_too(threads: M
     assert waited[2] - waited[1] >= 0.02
 
 
-async def test_who_is_over_first_does_not_wait_for_the_other_of_its_pair(threads: Made) -> None:
-    for short in ({"d": lambda _: "done"}, {"d": lambda _: 1 / 0, "e": lambda _: pytest.fail("went on")}):
+async def test_a_job_that_finishes_first_does_not_wait_for_the_other_of_its_pair(threads: Made) -> None:
+    for short in ({"d": lambda _: "done"}, {"d": lambda _: 1 / 0, "e": lambda _: pytest.fail("continued")}):
         diary, only, going = Diary(), threads(1), threading.Event()
         tasks = await begun(only, diary, 1)
         tasks.append(only.run(Timing(), phases(d=lambda _: None, e=lambda _, going=going: going.wait(SOON_S))))
@@ -170,7 +170,7 @@ async def test_who_is_over_first_does_not_wait_for_the_other_of_its_pair(threads
         await asyncio.gather(*tasks)
 
 
-async def test_a_failure_leaves_nothing_for_the_garbage_collector(threads: Made) -> None:
+async def test_a_failed_job_is_freed_without_garbage_collection(threads: Made) -> None:
     class Frame:
         pass
 
@@ -196,7 +196,7 @@ async def test_a_failure_leaves_nothing_for_the_garbage_collector(threads: Made)
         gc.enable()
 
 
-async def test_what_is_in_the_line_when_it_closes_is_done(threads: Made) -> None:
+async def test_closing_a_pool_finishes_its_queued_jobs_and_refuses_new_ones(threads: Made) -> None:
     diary, two = Diary(), threads(2)
     tasks = await begun(two, diary, 6)
     closing = asyncio.create_task(asyncio.to_thread(two.close))

@@ -26,7 +26,7 @@ def build(**limits: float) -> Quotas:
     return Quotas(lambda caller: Quota(**limits) if caller.startswith("page") else None)
 
 
-def test_a_rate_lets_so_many_through_at_once_and_then_so_many_a_second(now: list[float]) -> None:
+def test_a_rate_allows_a_burst_and_then_its_number_of_requests_a_second(now: list[float]) -> None:
     quotas = build(rate=2, burst=3)
     for _ in range(3):
         quotas.check_rate("page")
@@ -45,14 +45,14 @@ def test_a_rate_lets_so_many_through_at_once_and_then_so_many_a_second(now: list
     quotas.check_rate("other")
 
 
-def test_viewers_share_the_quota_of_the_key_that_signed_for_them(now: list[float]) -> None:
+def test_viewers_share_the_quota_of_the_key_that_signed_their_tokens(now: list[float]) -> None:
     quotas = build(rate=1)
     quotas.check_rate("page/a")
     with pytest.raises(QuotaError):
         quotas.check_rate("page/b")
 
 
-async def test_requests_inside_are_counted_and_given_back() -> None:
+async def test_requests_in_progress_are_limited_and_released() -> None:
     admission = Admission(queue=9, in_flight=9, deadline_s=5, quotas=build(in_flight=1))
     for _ in range(2):
         async with admission.place("page"), admission.place("other"):
@@ -62,7 +62,7 @@ async def test_requests_inside_are_counted_and_given_back() -> None:
             assert admission.occupied == 2
 
 
-async def test_who_has_no_quota_left_evicts_nobody() -> None:
+async def test_a_caller_over_its_quota_evicts_no_other_request() -> None:
     admission = Admission(queue=4, in_flight=1, deadline_s=5, quotas=build(in_flight=1))
     async with admission.place("page"), AsyncExitStack() as greedy:
         for _ in range(3):
@@ -73,7 +73,7 @@ async def test_who_has_no_quota_left_evicts_nobody() -> None:
         assert admission.occupied == 4
 
 
-async def test_who_finds_no_place_is_not_counted_as_inside() -> None:
+async def test_a_request_refused_for_lack_of_places_does_not_use_up_the_quota() -> None:
     admission = Admission(queue=1, in_flight=1, deadline_s=5, quotas=build(in_flight=1))
     async with admission.place("other"):
         with pytest.raises(QueueFullError):
@@ -94,7 +94,7 @@ async def test_each_frame_of_a_live_connection_counts_as_a_request(now: list[flo
                 pass
 
 
-def test_live_connections_have_a_quota_of_their_own() -> None:
+def test_live_connections_are_limited_by_the_streams_quota() -> None:
     live = LiveCalls(9, build(streams=1))
     for _ in range(2):
         with (
@@ -103,4 +103,4 @@ def test_live_connections_have_a_quota_of_their_own() -> None:
             pytest.raises(QuotaError, match="streams: page may have 1 live connections"),
             live.open("page/b", print),
         ):
-            pytest.fail("let in")
+            pytest.fail("admitted")

@@ -91,11 +91,11 @@ def light(*values: int) -> InferRequest:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait at most a few seconds for a condition that has no event."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - as it says
+        while not condition():  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.002)
 
 
-async def test_a_picture_gets_its_matte_and_every_phase_its_time(make: Make, jpeg: bytes) -> None:
+async def test_a_picture_gets_its_matte_and_every_phase_is_timed(make: Make, jpeg: bytes) -> None:
     requests, timing = make(), Timing()
     wanted = MaskRequest(jpeg, MaskOptions("raw", Size(36, 64), 0.5))
     async with requests.open("player") as request:
@@ -106,7 +106,7 @@ async def test_a_picture_gets_its_matte_and_every_phase_its_time(make: Make, jpe
     assert (requests.admission.occupied, requests.admission.free) == (0, 2)
 
 
-async def test_tensors_get_theirs_and_are_counted(make: Make) -> None:
+async def test_tensors_get_outputs_and_are_counted_in_statistics(make: Make) -> None:
     requests = make()
     async with requests.open("") as request:
         served, (person,) = await request.infer(light(0, 51), ANY, Timing())
@@ -120,7 +120,7 @@ async def test_tensors_get_theirs_and_are_counted(make: Make) -> None:
     assert counted["region_stats"] == []
 
 
-async def test_requests_for_masks_are_counted_by_what_these_show(make: Make, jpeg: bytes) -> None:
+async def test_requests_for_masks_are_counted_by_region(make: Make, jpeg: bytes) -> None:
     requests, timing = make(), Timing()
     async with requests.open("") as request:
         await request.matte(MaskRequest(jpeg, MaskOptions(regions=("person", "person"))), ANY, Timing())
@@ -134,7 +134,7 @@ async def test_requests_for_masks_are_counted_by_what_these_show(make: Make, jpe
     assert (counted["region"], counted["success"]["count"], counted["fail"]["count"]) == ("person", 2, 1)
 
 
-async def test_a_mask_is_an_output_that_is_asked_for(make: Make, jpeg: bytes) -> None:
+async def test_a_mask_can_be_requested_as_an_output_of_inference(make: Make, jpeg: bytes) -> None:
     async with make().open("") as request:
         wanted = InferRequest((Tensor("frame", "BYTES", (1,), [jpeg]),), (MASK,))
         _, (mask,) = await request.infer(wanted, ANY, Timing())
@@ -145,13 +145,13 @@ async def test_a_mask_is_an_output_that_is_asked_for(make: Make, jpeg: bytes) ->
     ("selector", "version"),
     [(VersionSelector("toy", 1), 1), (VersionSelector("", 2), 2), (VersionSelector("toy", label="stable"), 2)],
 )
-async def test_the_version_asked_for_answers(make: Make, selector: VersionSelector, version: int) -> None:
+async def test_inference_uses_the_requested_version(make: Make, selector: VersionSelector, version: int) -> None:
     async with make().open("") as request:
         served, _ = await request.infer(light(9), selector, Timing())
     assert served.manifest.version == version
 
 
-async def test_a_bad_picture_costs_its_sender_alone(make: Make, jpeg: bytes) -> None:
+async def test_an_invalid_picture_fails_alone_and_leaks_no_permit(make: Make, jpeg: bytes) -> None:
     requests = make()
     async with requests.open("") as request:
         with pytest.raises(PictureError):
@@ -160,7 +160,7 @@ async def test_a_bad_picture_costs_its_sender_alone(make: Make, jpeg: bytes) -> 
     assert (requests.admission.occupied, requests.admission.free) == (0, 2)
 
 
-async def test_what_does_not_exist_is_named(make: Make) -> None:
+async def test_unknown_models_and_versions_are_refused_by_name(make: Make) -> None:
     requests = make()
     async with requests.open("") as request:
         with pytest.raises(UnknownModelError, match="did you mean 'toy'"):
@@ -177,7 +177,7 @@ def test_a_version_that_is_no_number_is_refused(text: str) -> None:
         VersionSelector.parse("toy", text)
 
 
-def test_a_version_in_words_may_be_absent() -> None:
+def test_a_version_selector_is_made_from_text_or_a_manifest() -> None:
     assert VersionSelector.parse("toy") == VersionSelector("toy", None)
     assert VersionSelector.parse("toy", "12", "x") == VersionSelector("toy", 12, "x")
     facts = msgspec.convert(manifest(TOY), Manifest)
@@ -189,19 +189,19 @@ async def test_too_many_requests_are_refused_before_their_bodies_are_read(make: 
     async with requests.open("a"):
         with pytest.raises(QueueFullError, match="all 1 places"):
             async with requests.open("b"):
-                pytest.fail("let in")
+                pytest.fail("admitted")
     async with requests.open("b"):
         assert requests.admission.occupied == 1
 
 
-async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begins(make: Make) -> None:
+async def test_the_heaviest_callers_newest_request_is_evicted_unless_its_response_has_begun(make: Make) -> None:
     for begins in (False, True):
         requests, order = make(queue=2), list[str]()
 
         async def stay(begins: bool, requests: Requests, order: list[str]) -> None:
             async with requests.open("greedy") as request:
                 if begins:
-                    with request.send(lambda: pytest.fail("given up")):
+                    with request.send(lambda: pytest.fail("evicted")):
                         pass
                 order.append("inside")
                 await asyncio.Event().wait()
@@ -211,7 +211,7 @@ async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begin
         if begins:
             with pytest.raises(QueueFullError):
                 async with requests.open("modest"):
-                    pytest.fail("let in")
+                    pytest.fail("admitted")
         else:
             async with requests.open("modest"):
                 with pytest.raises(QueueFullError, match="fewer"):
@@ -222,7 +222,7 @@ async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begin
         assert requests.admission.occupied == 0
 
 
-async def test_a_late_answer_is_an_error_and_frees_its_permit(make: Make, jpeg: bytes) -> None:
+async def test_a_request_over_its_deadline_fails_and_frees_its_permit(make: Make, jpeg: bytes) -> None:
     gate = Gate()
     requests = make(held=gate, in_flight=1)
     for timeout_s, limit in ((0.05, "0.05 s"), (None, "10 s")):
@@ -249,7 +249,7 @@ async def test_the_wait_for_a_permit_counts_as_queue_and_towards_the_deadline(ma
     assert "decode" not in timing.phases_ms
 
 
-async def test_a_caller_who_leaves_takes_nothing_along(make: Make, jpeg: bytes) -> None:
+async def test_a_cancelled_request_frees_its_place_and_permit(make: Make, jpeg: bytes) -> None:
     gate = Gate()
     requests = make(held=gate)
 
@@ -267,7 +267,7 @@ async def test_a_caller_who_leaves_takes_nothing_along(make: Make, jpeg: bytes) 
     await post()
 
 
-async def test_who_is_inside_is_answered_while_the_server_drains(make: Make, jpeg: bytes) -> None:
+async def test_accepted_requests_are_served_while_the_server_drains(make: Make, jpeg: bytes) -> None:
     requests = make()
     async with requests.open("") as request:
         draining = asyncio.create_task(requests.admission.drain(5))
@@ -275,12 +275,12 @@ async def test_who_is_inside_is_answered_while_the_server_drains(make: Make, jpe
         assert not requests.ready
         with pytest.raises(DrainingError):
             async with requests.open(""):
-                pytest.fail("let in")
+                pytest.fail("admitted")
         assert (await request.matte(MaskRequest(jpeg), ANY, Timing())).version == 2
     assert await draining
 
 
-async def test_an_opening_that_takes_long_is_not_waited_for(make: Make) -> None:
+async def test_a_request_times_out_while_its_version_is_still_opening(make: Make) -> None:
     let = threading.Event()
     requests = make(opened=lambda version: version == 1 and let.wait(10), deadline_s=0.1)
     with pytest.raises(DeadlineError):
@@ -302,7 +302,7 @@ async def trial(requests: Requests, share: float) -> AsyncIterator[None]:
     yield
 
 
-async def test_single_requests_are_shared_out_and_a_lasting_one_stays_with_its_side(make: Make) -> None:
+async def test_a_canary_takes_a_share_of_requests_and_long_lived_ones_keep_their_version(make: Make) -> None:
     requests = make()
     async with trial(requests, 0.5), requests.open("") as single, requests.open("", long_lived=True) as connection:
         drawn = [(await single.find(ANY)).manifest.version for _ in range(20)]
@@ -311,7 +311,7 @@ async def test_single_requests_are_shared_out_and_a_lasting_one_stays_with_its_s
     assert len(stayed) == 1
 
 
-async def test_a_lasting_request_is_drawn_anew_when_the_policy_changes(make: Make) -> None:
+async def test_a_long_lived_request_gets_a_new_version_when_the_policy_changes(make: Make) -> None:
     requests = make()
     async with trial(requests, 1.0), requests.open("", long_lived=True) as connection:
         assert (await connection.find(ANY)).manifest.version == 2
@@ -319,14 +319,14 @@ async def test_a_lasting_request_is_drawn_anew_when_the_policy_changes(make: Mak
         assert (await connection.find(ANY)).manifest.version == 1
 
 
-async def test_a_lasting_request_that_names_its_version_keeps_it(make: Make) -> None:
+async def test_a_long_lived_request_may_name_its_version_or_label(make: Make) -> None:
     requests = make()
     async with trial(requests, 1.0), requests.open("", long_lived=True) as connection:
         assert (await connection.find(VersionSelector("toy", 1))).manifest.version == 1
         assert (await connection.find(VersionSelector("toy", label="canary"))).manifest.version == 2
 
 
-async def test_a_lasting_request_is_none_of_the_places(make: Make, jpeg: bytes) -> None:
+async def test_long_lived_requests_do_not_count_towards_the_limit_of_places(make: Make, jpeg: bytes) -> None:
     requests = make(queue=1)
     async with requests.open("", long_lived=True) as connection, requests.open("") as single:
         for request in (connection, single):
@@ -334,7 +334,7 @@ async def test_a_lasting_request_is_none_of_the_places(make: Make, jpeg: bytes) 
         assert (requests.admission.occupied, requests.places) == (2, 1)
 
 
-async def test_a_model_that_was_unloaded_answers_nobody(make: Make) -> None:
+async def test_requests_to_an_unloaded_model_are_refused(make: Make) -> None:
     requests = make()
     await requests.repository.change_policy("toy", lambda policy: Policy(enabled=False))
     async with requests.open("") as request:
@@ -342,7 +342,7 @@ async def test_a_model_that_was_unloaded_answers_nobody(make: Make) -> None:
             await request.infer(light(1), ANY, Timing())
 
 
-def test_masks_that_are_too_large_are_refused_before_anything_is_read(make: Make) -> None:
+def test_too_large_masks_are_refused_before_the_body_is_read(make: Make) -> None:
     requests = make()
     requests.check(MaskOptions(size=Size(1000, 1000)))
     with pytest.raises(InvalidParameterError, match="at most 1000000 pixels"):

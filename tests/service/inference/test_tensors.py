@@ -39,9 +39,9 @@ class Pictures:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     """Return a toy that measures brightness."""
-    told = msgspec.convert(manifest(TOY), Manifest)
-    engine = FakeEngine(told)
-    made = Served(told, engine)
+    facts = msgspec.convert(manifest(TOY), Manifest)
+    engine = FakeEngine(facts)
+    made = Served(facts, engine)
     yield made
     made.close()
 
@@ -77,7 +77,7 @@ async def test_a_batch_is_split_and_joined_in_order(served: Served) -> None:
     assert np.array(person.values)[:, 0, 0, 0] == pytest.approx([0, 1, 0.2])
 
 
-async def test_one_picture_is_not_copied(served: Served) -> None:
+async def test_a_single_picture_is_passed_on_without_a_copy(served: Served) -> None:
     seen: list[Pixels] = []
 
     class Watching(FakeEngine):
@@ -90,13 +90,13 @@ async def test_one_picture_is_not_copied(served: Served) -> None:
     assert np.shares_memory(seen[0], tensor.values)
 
 
-async def test_encoded_pictures_are_fitted(served: Served) -> None:
+async def test_encoded_pictures_are_decoded_and_get_masks_of_their_own_size(served: Served) -> None:
     person, masks = await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b"\0\0"]), "person", MASK)
     assert np.array(person.values)[:, 0, 0, 0].tolist() == [1, 0]
     assert (masks.datatype, masks.shape, list(masks.values)) == ("BYTES", (2,), [b"7x1 1.0", b"7x2 0.0"])
 
 
-async def test_a_tensors_mask_has_the_inputs_size(served: Served) -> None:
+async def test_the_mask_of_a_tensor_has_the_size_of_the_input(served: Served) -> None:
     (mask,) = await answer(served, pixels(255), MASK)
     assert list(mask.values) == [f"{TOY.width}x{TOY.height} 1.0".encode()]
 
@@ -118,7 +118,7 @@ async def slow(served: Served) -> AsyncIterator[Served]:
     made.close()
 
 
-async def test_a_batch_takes_what_the_clock_says(slow: Served) -> None:
+async def test_phase_times_of_a_batch_do_not_exceed_elapsed_time(slow: Served) -> None:
     timing, began = Timing(), time.perf_counter()
     await TensorInference(Pictures()).run(BATCH, slow, timing, Permits().permit)
     assert 5 <= sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
@@ -126,21 +126,21 @@ async def test_a_batch_takes_what_the_clock_says(slow: Served) -> None:
 
 
 @pytest.mark.parametrize(("gathers", "free", "most"), [(1, 0, 4), (6, 0, 6), (1, 9, 9)])
-async def test_each_picture_of_a_batch_has_a_permit_and_few_have_one_at_once(
+async def test_each_picture_of_a_batch_takes_a_permit_and_few_are_held_at_once(
     slow: Served, gathers: int, free: int, most: int
 ) -> None:
-    told = slow.manifest
+    facts = slow.manifest
     replaced = msgspec.structs.replace
-    told = replaced(told, configuration=replaced(told.configuration, batch=gathers))
+    facts = replaced(facts, configuration=replaced(facts.configuration, batch=gathers))
     permits = Permits()
     person, masks = await TensorInference(Pictures()).run(
-        BATCH, Served(told, slow.engine), Timing(), permits.permit, free=free
+        BATCH, Served(facts, slow.engine), Timing(), permits.permit, free=free
     )
     assert (permits.most, permits.taken, permits.now) == (most, 12, 0)
     assert (person.shape[0], len(masks.values)) == (12, 12)
 
 
-async def test_a_closed_engine_is_an_error(served: Served) -> None:
+async def test_inference_with_a_closed_engine_is_an_error(served: Served) -> None:
     served.close()
     with pytest.raises(EngineError):
         await answer(served, pixels(1, 2))
@@ -158,23 +158,23 @@ async def test_a_closed_engine_is_an_error(served: Served) -> None:
         Tensor("frame", "BYTES", (), []),
     ],
 )
-async def test_what_isnt_the_manifests_is_refused(served: Served, tensor: Tensor) -> None:
+async def test_tensors_that_contradict_the_manifest_are_refused(served: Served, tensor: Tensor) -> None:
     with pytest.raises(TensorError):
         await answer(served, tensor)
 
 
-async def test_the_largest_batch_passes(served: Served) -> None:
+async def test_a_batch_of_the_largest_size_is_accepted(served: Served) -> None:
     (person,) = await answer(served, Tensor("frame", "BYTES", (MAX_BATCH, 1), [b"a"] * MAX_BATCH))
     assert person.shape[0] == MAX_BATCH
 
 
 @pytest.mark.parametrize("outputs", [("x",), ("person", "person")])
-async def test_outputs_are_known_and_named_once(served: Served, outputs: tuple[str, ...]) -> None:
+async def test_unknown_or_repeated_outputs_are_refused(served: Served, outputs: tuple[str, ...]) -> None:
     with pytest.raises(TensorError):
         await answer(served, pixels(1), *outputs)
 
 
-async def test_the_rest_is_given_up_when_one_fails() -> None:
+async def test_concurrent_calls_are_cancelled_when_one_fails() -> None:
     left = asyncio.Event()
 
     async def act(fails: bool) -> None:

@@ -24,7 +24,7 @@ def b64(data: bytes) -> dict[str, str]:
 @pytest.mark.parametrize(
     "instances", [[PIXELS, PIXELS], [{"frame": PIXELS}, {"frame": PIXELS}]], ids=["unnamed", "named"]
 )
-async def test_rows_give_predictions(start: Start, instances: list[object], free_loop: None) -> None:
+async def test_instances_in_row_format_give_predictions(start: Start, instances: list[object], free_loop: None) -> None:
     answer = await (await start(real=True)).post(PREDICT, json={"instances": instances})
     assert answer.status == 200, await answer.text()
     assert list(await answer.json()) == ["predictions"]
@@ -34,42 +34,42 @@ async def test_rows_give_predictions(start: Start, instances: list[object], free
 
 
 @pytest.mark.parametrize("inputs", [[PIXELS], {"frame": [PIXELS]}], ids=["unnamed", "named"])
-async def test_columns_give_outputs(start: Start, inputs: object) -> None:
+async def test_inputs_in_column_format_give_outputs(start: Start, inputs: object) -> None:
     answer = await (await start()).post(PREDICT, json={"signature_name": "serving_default", "inputs": inputs})
     assert list(await answer.json()) == ["outputs"]
     assert np.array((await answer.json())["outputs"]).shape == (1, TOY.rows, TOY.columns, 1)
 
 
 @pytest.mark.parametrize("kind", ["rows", "named rows", "column", "named column", "one"])
-async def test_pictures_come_encoded(start: Start, jpeg: bytes, kind: str) -> None:
-    asked = {
+async def test_encoded_pictures_are_accepted_in_every_request_format(start: Start, jpeg: bytes, kind: str) -> None:
+    sent = {
         "rows": {"instances": [b64(jpeg)]},
         "named rows": {"instances": [{"frame": b64(jpeg)}]},
         "column": {"inputs": [b64(jpeg)]},
         "named column": {"inputs": {"frame": [b64(jpeg)]}},
         "one": {"inputs": b64(jpeg)},
     }[kind]
-    answer = await (await start()).post(PREDICT, json=asked)
+    answer = await (await start()).post(PREDICT, json=sent)
     assert answer.status == 200, await answer.text()
     (values,) = (await answer.json()).values()
     assert np.array(values).shape == (1, TOY.rows, TOY.columns, 1)
 
 
-async def test_a_signature_gives_masks(start: Start, jpeg: bytes) -> None:
-    asked = {"signature_name": "mask", "instances": [b64(jpeg)]}
-    answer = await (await start(real=True)).post(PREDICT, json=asked)
+async def test_the_mask_signature_returns_encoded_masks(start: Start, jpeg: bytes) -> None:
+    sent = {"signature_name": "mask", "instances": [b64(jpeg)]}
+    answer = await (await start(real=True)).post(PREDICT, json=sent)
     (mask,) = (await answer.json())["predictions"]
     assert pictures.decoded(base64.b64decode(mask["b64"])).shape == (360, 640)
 
 
-async def test_whole_floats_are_pixels(start: Start) -> None:
+async def test_whole_floats_are_accepted_as_pixels(start: Start) -> None:
     answer = await (await start()).post(
         PREDICT, data=str({"instances": [PIXELS]}).replace("'", '"').replace("51", "51.0")
     )
     assert answer.status == 200, await answer.text()
 
 
-async def test_versions_are_named(start: Start) -> None:
+async def test_a_version_in_the_path_is_served_and_reported(start: Start) -> None:
     client = await start()
     assert (await client.post("/v1/models/toy/versions/1:predict", json={"instances": [PIXELS]})).status == 200
     answer = await client.get("/v1/models/toy/versions/1")
@@ -80,12 +80,12 @@ async def test_versions_are_named(start: Start) -> None:
     }
 
 
-async def test_states_are_told(start: Start) -> None:
+async def test_model_status_lists_the_state_of_every_version(start: Start) -> None:
     listed = (await (await (await start()).get("/v1/models/toy")).json())["model_version_status"]
     assert [(entry["version"], entry["state"]) for entry in listed] == [("2", "AVAILABLE"), ("1", "AVAILABLE")]
 
 
-async def test_signatures_are_described(start: Start) -> None:
+async def test_metadata_describes_the_signatures(start: Start) -> None:
     described = await (await (await start()).get("/v1/models/toy/metadata")).json()
     assert described["model_spec"] == {"name": "toy", "signature_name": "", "version": "2"}
     signature = described["metadata"]["signature_def"]["signature_def"]["serving_default"]
@@ -115,9 +115,9 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 async def test_a_bad_request_is_refused_and_the_next_one_served(start: Start, kind: str) -> None:
-    asked, says = BAD[kind]
+    sent, says = BAD[kind]
     client = await start()
-    answer = await (client.post(PREDICT, data=asked) if isinstance(asked, bytes) else client.post(PREDICT, json=asked))
+    answer = await (client.post(PREDICT, data=sent) if isinstance(sent, bytes) else client.post(PREDICT, json=sent))
     refusal = await answer.json()
     assert (answer.status, says in refusal["error"]) == (400, True), refusal
     assert (await client.post(PREDICT, json={"instances": [PIXELS]})).status == 200
@@ -133,12 +133,12 @@ async def test_a_bad_request_is_refused_and_the_next_one_served(start: Start, ki
         ("/v1/models/toy/labels/x", 404),
     ],
 )
-async def test_what_is_unknown_is_not_found(start: Start, path: str, status: int) -> None:
+async def test_unknown_models_versions_and_labels_get_404(start: Start, path: str, status: int) -> None:
     answer = await (await start()).get(path)
     assert (answer.status, bool((await answer.json())["error"])) == (status, True)
 
 
-async def test_a_late_answer_is_504_in_the_one_shape_and_counted(start: Start) -> None:
+async def test_a_request_over_the_deadline_gets_504_with_a_json_error_and_is_counted(start: Start) -> None:
     client = await start(delay_s=60, deadline_s=0.1)
     answer = await client.post(PREDICT, json={"instances": [PIXELS]})
     refusal = await answer.json()
@@ -149,19 +149,19 @@ async def test_a_late_answer_is_504_in_the_one_shape_and_counted(start: Start) -
     assert 'danmatte_rejected_total{code="deadline_exceeded"} 1.0' in page
 
 
-async def test_overload_is_429(start: Start) -> None:
+async def test_requests_over_the_queue_limit_get_429(start: Start) -> None:
     client = await start(queue=1, delay_s=0.3)
     answers = await asyncio.gather(*(client.post(PREDICT, json={"instances": [PIXELS]}) for _ in range(2)))
     assert sorted(answer.status for answer in answers) == [200, 429]
 
 
-async def test_a_draining_server_is_503(start: Start) -> None:
+async def test_a_draining_server_responds_with_503(start: Start) -> None:
     client = await start()
     client.app[ADMISSION].draining = True
     assert (await client.post(PREDICT, json={"instances": [PIXELS]})).status == 503
 
 
-async def test_version_0_is_the_default_as_ovms_client_means_it(start: Start, jpeg: bytes) -> None:
+async def test_version_0_selects_the_default_version_as_ovmsclient_expects(start: Start, jpeg: bytes) -> None:
     client = await start()
     body = {"instances": [{"b64": base64.b64encode(jpeg).decode()}]}
     zero = await client.post("/v1/models/toy/versions/0:predict", json=body)
