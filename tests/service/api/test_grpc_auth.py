@@ -37,18 +37,18 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + framed(SETTINGS, 0, 0, b""))
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + make_frame(SETTINGS, 0, 0, b""))
 
     async def stall(self, path: str, number: int = 1) -> None:
         """Begin a call with a message of 8 MiB."""
         fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "x"}
         fields |= {"te": "trailers", "content-type": "application/grpc"}
-        block = b"".join(b"\0" + string(name) + string(value) for name, value in fields.items())
+        block = b"".join(b"\0" + encode_string(name) + encode_string(value) for name, value in fields.items())
         begun = b"\0" + struct.pack(">I", 8 * MIB) + b"\n" + bytes(99)
-        self._writer.write(framed(HEADERS, END_HEADERS, number, block) + framed(DATA, 0, number, begun))
+        self._writer.write(make_frame(HEADERS, END_HEADERS, number, block) + make_frame(DATA, 0, number, begun))
         await self._writer.drain()
 
-    async def ended(self) -> tuple[int, bytes]:
+    async def read_end(self) -> tuple[int, bytes]:
         """Return the next call that the server ends, with its trailing headers."""
         while True:
             head = await self._reader.readexactly(9)
@@ -57,11 +57,11 @@ class Wire:
                 return int.from_bytes(head[5:], "big"), content
 
 
-def framed(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+def make_frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
     return struct.pack(">I", len(content))[1:] + struct.pack(">BBI", kind, flags, stream) + content
 
 
-def string(text: str) -> bytes:
+def encode_string(text: str) -> bytes:
     return bytes([len(text)]) + text.encode()
 
 
@@ -107,7 +107,7 @@ async def test_unauthenticated_calls_are_refused_before_their_message_arrives(co
     async with wire(side.port) as intruder, asyncio.timeout(10):
         for number in streams:
             await intruder.stall(f"{SERVICE}/ModelInfer", number)
-            ended, headers = await intruder.ended()
+            ended, headers = await intruder.read_end()
             assert ended == number
             assert number > 1 or b"grpc-status\x0216" in headers
         assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
@@ -122,7 +122,7 @@ async def test_unauthenticated_health_calls_time_out_if_their_message_stalls(
     side = await connect(keys=keys)
     async with wire(side.port) as intruder, asyncio.timeout(5):
         await intruder.stall(path)
-        assert b"grpc-status\x013" in (await intruder.ended())[1]
+        assert b"grpc-status\x013" in (await intruder.read_end())[1]
 
 
 async def test_concurrent_unauthenticated_calls_are_limited(connect: Connect, keys: str) -> None:
@@ -131,7 +131,7 @@ async def test_concurrent_unauthenticated_calls_are_limited(connect: Connect, ke
     async with wire(side.port) as intruder, asyncio.timeout(10):
         for number in range(1, 2 * 33, 2):
             await intruder.stall(path, number)
-        ended, headers = await intruder.ended()
+        ended, headers = await intruder.read_end()
         assert (ended, b"grpc-status\x018" in headers) == (number, True)
         assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
 

@@ -22,7 +22,7 @@ GARBLED = b"\x0a\xff\x01x"  # a field whose declared length exceeds the message
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def watching(side: Side) -> grpc.aio.UnaryStreamCall:
+def watch_health(side: Side) -> grpc.aio.UnaryStreamCall:
     """Watch the server's health until the call ends."""
     return side.channel.unary_stream(
         "/grpc.health.v1.Health/Watch",
@@ -33,18 +33,18 @@ def watching(side: Side) -> grpc.aio.UnaryStreamCall:
 
 async def has_room_to_watch(side: Side) -> bool:
     try:
-        return (await watching(side).read()).status == 1
+        return (await watch_health(side).read()).status == 1
     except grpc.aio.AioRpcError:
         return False
 
 
 async def test_health_watchers_are_limited_and_leave_room_for_other_calls(connect: Connect) -> None:
     side = await connect()
-    watches = [watching(side) for _ in range(WATCHERS)]
+    watches = [watch_health(side) for _ in range(WATCHERS)]
     for watch in watches:
         assert (await watch.read()).status == 1
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await watching(side).read()
+        await watch_health(side).read()
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await side.call("ModelInfer", infer())).outputs
     watches[0].cancel()
@@ -77,7 +77,7 @@ async def test_watchers_on_dead_connections_are_ended_to_admit_new_ones(connect:
     side = await connect(live_heartbeat_s=0.5)
     async with vanishing_network(side.port) as (port, vanished):
         far = replace(side, channel=grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-        watches = [watching(far) for _ in range(WATCHERS)]
+        watches = [watch_health(far) for _ in range(WATCHERS)]
         for watch in watches:
             assert (await watch.read()).status == 1
         await asyncio.sleep(1.2)  # connections with acknowledged pings stay open

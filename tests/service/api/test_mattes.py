@@ -260,7 +260,7 @@ async def test_the_default_body_limit_accepts_a_raw_4k_frame(start: Start) -> No
     assert answer.status == 200
 
 
-async def test_a_chunked_body_has_the_same_limit(start: Start, jpeg: bytes) -> None:
+async def test_a_chunked_body_is_limited_by_max_body_bytes(start: Start, jpeg: bytes) -> None:
     async def parts(data: bytes):
         for start in range(0, len(data), 1000):
             yield data[start : start + 1000]

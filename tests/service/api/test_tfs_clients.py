@@ -17,7 +17,7 @@ from tests.service.toy import Toy
 __all__ = ["connect"]
 TOY = Toy()
 SHAPE = (1, TOY.height, TOY.width, 3)
-# In a process of its own: TensorFlow takes seconds, and much memory.
+# In a separate process: TensorFlow takes seconds, and much memory.
 TENSORFLOW_SERVING = """
 import sys
 import grpc

@@ -44,7 +44,7 @@ def read_messages(file: io.BytesIO) -> Iterator[bytes | None]:
 
 @pytest.mark.parametrize("source", [".mp4", ".ts"], ids=["lengths", "start codes"])
 @pytest.mark.parametrize("target", ["mp4", "mpegts", "flv"])
-def test_a_decoder_finds_the_message_of_every_frame(source: str, target: str, tmp_path: Path) -> None:
+def test_a_real_decoder_finds_the_sei_message_of_every_frame(source: str, target: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"walk{source}", walking(10))
     messages = list(read_messages(remux(path, PAYLOADS, target)))
     assert messages == [PAYLOADS[number % len(PAYLOADS)] for number in range(10)]

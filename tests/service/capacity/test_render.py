@@ -60,7 +60,7 @@ def test_an_infinite_percentile_is_written_as_never(plan: Plan) -> None:
     assert "p99 90.0 predicted, never measured" in write_comparison(late)
 
 
-def test_a_comparison_is_one_line(plan: Plan) -> None:
+def test_a_comparison_is_written_as_one_line(plan: Plan) -> None:
     line = write_comparison(Comparison("periodic", 0.5, make_figures("9 streams"), make_figures("9 streams", 100.0)))
     assert line.startswith("periodic   50%  9 streams: p50 30.0 predicted, 30.0 measured, p99 90.0 predicted, 100.0")
     assert Comparison("x", 0.5, make_figures("a"), make_figures("a", 100.0)).p99_ratio == 0.9

@@ -19,7 +19,7 @@ def block(order: str, value: int, tag: int = 0x0112) -> bytes:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_both_byte_orders_are_read(order: str) -> None:
+def test_the_orientation_is_read_in_both_byte_orders(order: str) -> None:
     assert [read_orientation(block(order, value)) for value in range(1, 9)] == list(range(1, 9))
 
 

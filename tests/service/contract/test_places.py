@@ -20,7 +20,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return bundled
 
 
-def test_the_bundled_model_is_served_in_an_empty_folder(installed: Path) -> None:
+def test_the_bundled_model_is_found_from_an_empty_folder(installed: Path) -> None:
     assert places.find_models() == installed
 
 

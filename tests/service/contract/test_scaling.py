@@ -27,7 +27,7 @@ def shares(length: int, wanted: int) -> np.ndarray:
     return np.clip(inside, 0, 1) * wanted / length
 
 
-def averaged(pixels: Pixels, size: Size) -> np.ndarray:
+def average_areas(pixels: Pixels, size: Size) -> np.ndarray:
     height, width = pixels.shape[:2]
     return np.einsum(
         "yr,rcx,dc->ydx", shares(height, size.height), pixels.astype(float), shares(width, size.width), optimize=True
@@ -52,7 +52,7 @@ def averaged(pixels: Pixels, size: Size) -> np.ndarray:
 )
 def test_every_pixel_is_the_mean_of_its_area(before: tuple[int, int], after: tuple[int, int]) -> None:
     pixels = noise(*before)
-    off = np.abs(shrink(pixels, Size(*after)) - averaged(pixels, Size(*after)))
+    off = np.abs(shrink(pixels, Size(*after)) - average_areas(pixels, Size(*after)))
     assert off.max() < 4
     assert off.mean() < 0.5
 

@@ -73,7 +73,7 @@ async def test_sighup_reloads_the_keys(models: Path, keys: str, jpeg: bytes) -> 
         replace(keys, "another")
         server.send_signal(signal.SIGHUP)
         async with asyncio.timeout(10):
-            while await status("another") != 200:  # noqa: ASYNC110 - another process sends no event
+            while await status("another") != 200:  # noqa: ASYNC110 - the server's process sends no event
                 await asyncio.sleep(0.05)
         assert await status("secret") == 401
 

@@ -45,7 +45,7 @@ async def test_a_client_that_closed_its_write_side_gets_a_slow_response(models, 
         assert find_status(await waiting) == 200
 
 
-async def test_the_request_in_progress_gets_its_response_despite_a_pipelined_one(models, jpeg: bytes) -> None:
+async def test_a_half_close_after_two_pipelined_requests_keeps_the_first_response(models, jpeg: bytes) -> None:
     async with served(models) as server:
         answer = await send_and_half_close(server.port, post(jpeg) + b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert find_status(answer) == 200
@@ -78,7 +78,7 @@ async def test_100_continue_is_sent_only_for_a_valid_key_length_and_coding(model
     (tmp_path / "keys.toml").write_text(lines)
     async with served(models, keys=str(tmp_path / "keys.toml"), max_body_bytes=2**20) as server:
 
-        async def ask(length: int, *headers: str) -> bytes:
+        async def post_expecting_continue(length: int, *headers: str) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             lines = ["POST /v1/mattes HTTP/1.1", "Host: x", f"Content-Length: {length}", "Expect: 100-continue"]
             writer.write("\r\n".join([*lines, *headers, "", ""]).encode())
@@ -90,12 +90,12 @@ async def test_100_continue_is_sent_only_for_a_valid_key_length_and_coding(model
             writer.close()
             return first
 
-        good = await ask(len(jpeg), f"X-Api-Key: {key}")
+        good = await post_expecting_continue(len(jpeg), f"X-Api-Key: {key}")
         assert good.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
         for refused, status in (
-            (await ask(len(jpeg)), b"401"),
-            (await ask(2**21, f"X-Api-Key: {key}"), b"413"),
-            (await ask(len(jpeg), f"X-Api-Key: {key}", "Content-Encoding: br"), b"415"),
+            (await post_expecting_continue(len(jpeg)), b"401"),
+            (await post_expecting_continue(2**21, f"X-Api-Key: {key}"), b"413"),
+            (await post_expecting_continue(len(jpeg), f"X-Api-Key: {key}", "Content-Encoding: br"), b"415"),
         ):
             assert refused.startswith(b"HTTP/1.1 " + status)
             assert b"Connection: close" in refused

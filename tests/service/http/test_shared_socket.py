@@ -50,13 +50,13 @@ def listener() -> Iterator[socket.socket]:
         yield made
 
 
-async def once(taken: asyncio.Semaphore) -> None:
+async def accept_one(taken: asyncio.Semaphore) -> None:
     async with asyncio.timeout(10):
         await taken.acquire()
 
 
 @asynccontextmanager
-async def taking(listener: socket.socket, worker: Worker) -> AsyncIterator[None]:
+async def run_worker(listener: socket.socket, worker: Worker) -> AsyncIterator[None]:
     """Run a worker with a separate descriptor of the socket, because a loop allows only one reader for each."""
     with listener.dup() as own:
         async with shared_socket.share(own, worker, None):  # type: ignore[arg-type]
@@ -77,12 +77,12 @@ async def test_the_worker_with_fewer_connections_accepts_the_next(listener: sock
     busy, idle = Worker(4, taken), Worker(0, taken)
     async with AsyncExitStack() as stack:
         for worker in (busy, idle):
-            await stack.enter_async_context(taking(listener, worker))
+            await stack.enter_async_context(run_worker(listener, worker))
         for _ in range(3):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             stack.push_async_callback(writer.wait_closed)
             stack.callback(writer.close)
-            await once(taken)
+            await accept_one(taken)
             await asyncio.sleep(SOON_S)
     assert (len(busy.connections), len(idle.connections)) == (4, 3)
 
@@ -90,10 +90,10 @@ async def test_the_worker_with_fewer_connections_accepts_the_next(listener: sock
 async def test_a_single_worker_accepts_all_however_many_it_has(listener: socket.socket) -> None:
     taken = asyncio.Semaphore(0)
     worker = Worker(100, taken)
-    async with taking(listener, worker):
+    async with run_worker(listener, worker):
         writers = [(await asyncio.open_connection(*listener.getsockname()))[1] for _ in range(10)]
         for writer in writers:
-            await once(taken)
+            await accept_one(taken)
             writer.close()
 
 
@@ -104,7 +104,7 @@ async def test_connections_wait_while_no_file_descriptor_is_free(
     taken, without = asyncio.Semaphore(0), Exhausted(listener)
     async with shared_socket.share(without, Worker(0, taken), None):  # type: ignore[arg-type]
         _, writer = await asyncio.open_connection(*listener.getsockname())
-        await once(taken)
+        await accept_one(taken)
         writer.close()
     assert without.refused == 1
 
@@ -118,15 +118,15 @@ async def test_a_burst_is_spread_evenly_over_workers(
     async with AsyncExitStack() as stack:
         with burst(listener, count):
             for worker in all_:
-                await stack.enter_async_context(taking(listener, worker))
+                await stack.enter_async_context(run_worker(listener, worker))
             for _ in range(count):
-                await once(taken)
+                await accept_one(taken)
         has = [len(worker.connections) for worker in all_]
         assert max(has) - min(has) <= apart, has
         await asyncio.sleep(SOON_S)
         with burst(listener, 2 * workers):  # a long queue has no effect once it is empty
             for _ in range(2 * workers):
-                await once(taken)
+                await accept_one(taken)
         more = [len(worker.connections) - before for worker, before in zip(all_, has, strict=True)]
         assert max(more) <= 3, more
 
@@ -135,9 +135,9 @@ async def test_a_long_backlog_is_accepted_without_a_pause_for_each_connection(li
     taken, count = asyncio.Semaphore(0), 300
     with burst(listener, count):
         began = time.monotonic()
-        async with taking(listener, Worker(4, taken)):
+        async with run_worker(listener, Worker(4, taken)):
             for _ in range(count):
-                await once(taken)
+                await accept_one(taken)
         assert time.monotonic() - began < count * shared_socket._MAX_S
 
 
@@ -153,10 +153,10 @@ async def test_a_connection_counts_while_it_is_being_set_up(
 
     monkeypatch.setattr(shared_socket, "_greet", slow)
     busy, idle = (Worker(0, asyncio.Semaphore(0)) for _ in range(2))
-    async with taking(listener, busy):
+    async with run_worker(listener, busy):
         with burst(listener, 4):
             assert [await greeters.get() for _ in range(4)] == [busy] * 4
-            async with taking(listener, idle):
+            async with run_worker(listener, idle):
                 for _ in range(3):
                     with burst(listener, 1):
                         assert await greeters.get() is idle

@@ -196,11 +196,11 @@ async def test_a_request_predicted_to_miss_its_deadline_is_refused_at_once(inter
 async def test_requests_whose_body_is_arriving_count_in_the_predicted_wait() -> None:
     admission = set_interval(build(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
 
-    async def arriving() -> None:
+    async def send_body() -> None:
         async with admission.place():
             await asyncio.Event().wait()
 
-    posts = await start(*(arriving() for _ in range(9)))
+    posts = await start(*(send_body() for _ in range(9)))
     assert sum(task.done() for task in posts) == 9 - 3
     assert admission.predict_wait_s() == pytest.approx(0.6)
     await cancel(*posts)
@@ -215,12 +215,12 @@ async def test_slow_bodies_block_no_admission_and_are_checked_again_when_complet
         async with place.permit(Timing()):
             await asyncio.Event().wait()
 
-    async def trickling() -> list[object]:
+    async def send_slow_body() -> list[object]:
         async with admission.place() as place:
             await come.wait()
             return await asyncio.gather(part(place), part(place), return_exceptions=True)
 
-    slow = await start(*(trickling() for _ in range(3)))
+    slow = await start(*(send_slow_body() for _ in range(3)))
     assert admission.predict_wait_s() == pytest.approx(0.6)
     await asyncio.sleep(0.6)
     quick = await start(*(hold_permit(admission) for _ in range(3)))

@@ -161,7 +161,7 @@ async def test_bodies_may_be_compressed(start: Start, coding: str, pack) -> None
     assert "person" in await outputs(answer)
 
 
-async def test_a_compressed_body_has_the_same_limit(start: Start) -> None:
+async def test_a_decompressed_body_is_limited_by_max_body_bytes(start: Start) -> None:
     client = await start(max_body_bytes=100_000)
     answer = await client.post(INFER, data=gzip.compress(bytes(2**24)), headers={"Content-Encoding": "gzip"})
     assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
