@@ -1,4 +1,4 @@
-"""The benchmark of masks under each instruction set runs every level, and a float graph agrees with itself."""
+"""The benchmark of masks under each instruction set measures every level; a float graph gives equal masks."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,9 @@ from tests.workbench.conftest import Build
 
 
 @pytest.mark.slow
-def test_every_level_is_compared_with_floats(plain: Source, labelled: Dataset, built: Build, tmp_path: Path) -> None:
+def test_each_isa_level_is_benchmarked_and_a_float_graph_loses_no_accuracy(
+    plain: Source, labelled: Dataset, built: Build, tmp_path: Path
+) -> None:
     winner = facts.trial("float", facts.measured("throughput", 90), artifact=built(tiny.PLAIN))
     folder = publish(winner, plain, tmp_path)
     options = argparse.Namespace(data=labelled.origins[0], frames=3)

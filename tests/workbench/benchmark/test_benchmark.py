@@ -1,4 +1,4 @@
-"""Subjects are interleaved, and one that dies is named."""
+"""Subjects are interleaved, and the error of one whose process dies names it."""
 
 import multiprocessing
 from pathlib import Path
@@ -37,7 +37,9 @@ def test_subjects_take_turns_and_the_order_is_reversed_every_other_round(tmp_pat
         ("refuses", InputError, "x.pb: isn't a graph"),
     ],
 )
-def test_a_subject_that_cannot_go_on_ends_the_contest_by_name(ill: str, error: type[Exception], says: str) -> None:
+def test_the_error_of_a_failed_subject_names_it_and_ends_the_benchmark(
+    ill: str, error: type[Exception], says: str
+) -> None:
     with pytest.raises(error, match=says):
         run_benchmark([Sleeper("A"), Sleeper("B", ill=ill)], PICTURES, rounds=2, round_s=0.01)
     assert multiprocessing.active_children() == []
@@ -50,7 +52,7 @@ def test_a_subject_that_cannot_go_on_ends_the_contest_by_name(ill: str, error: t
         ("hoards", ProcessLimits(60.0, 0.6), r"B: uses [\d.]+ GiB of memory, the limit is 0.6"),
     ],
 )
-def test_a_subject_that_takes_too_much_is_out(ill: str, limits: ProcessLimits, says: str) -> None:
+def test_a_subject_that_exceeds_its_time_or_memory_limit_is_stopped(ill: str, limits: ProcessLimits, says: str) -> None:
     with (
         pytest.raises(MachineError, match=says),
         Benchmark([Sleeper("B", ill=ill)], PICTURES, round_s=0.01, limits=limits) as benchmark,
@@ -59,7 +61,7 @@ def test_a_subject_that_takes_too_much_is_out(ill: str, limits: ProcessLimits, s
     assert multiprocessing.active_children() == []
 
 
-def test_where_one_may_drop_out_the_others_go_on() -> None:
+def test_with_on_dropout_the_other_subjects_continue_after_one_fails() -> None:
     out: list[str] = []
     subjects = [Sleeper("A"), Sleeper("B", ill="dies"), Sleeper("C")]
     with Benchmark(
@@ -70,7 +72,7 @@ def test_where_one_may_drop_out_the_others_go_on() -> None:
     assert out == ["B: B: its process died (exit code 7)"]
 
 
-def test_only_those_who_are_needed_are_started_and_kept(tmp_path: Path) -> None:
+def test_only_requested_subjects_are_started_and_only_kept_ones_stay_alive(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     subjects = [Sleeper(name, diary=diary) for name in "ABC"]
     with Benchmark(subjects, PICTURES, round_s=0.005) as benchmark:
@@ -83,7 +85,7 @@ def test_only_those_who_are_needed_are_started_and_kept(tmp_path: Path) -> None:
     assert set(turns(diary)) == {"A", "B"}
 
 
-def test_frames_are_framed_by_each_subjects_own_rule(tmp_path: Path) -> None:
+def test_frames_are_prepared_by_each_subjects_own_framing(tmp_path: Path) -> None:
     frames = [np.zeros((6, 8, 3), np.uint8)]
     sleepers = [Sleeper("A", sizes=tmp_path / "a"), Sleeper("B", sizes=tmp_path / "b", framing=Framing((2, 3)))]
     run_benchmark(sleepers, frames, rounds=1, round_s=0.005)
@@ -91,12 +93,12 @@ def test_frames_are_framed_by_each_subjects_own_rule(tmp_path: Path) -> None:
     assert set((tmp_path / "b").read_text().split(";")) == {"(1, 2, 3, 3)", ""}
 
 
-def test_ratios_are_taken_round_by_round() -> None:
+def test_ratios_are_computed_round_by_round() -> None:
     rounds = Rounds(throughput={"A": [10.0, 2.0], "B": [5.0, 1.0]})
     assert rounds.compute_ratios("A", "B") == [2.0, 2.0]
 
 
-def test_a_worker_gets_warm_first_and_then_runs_as_many_frames_as_a_round_holds(tmp_path: Path) -> None:
+def test_a_worker_warms_up_and_then_runs_as_many_frames_as_fit_in_a_round(tmp_path: Path) -> None:
     sizes = tmp_path / "sizes"
     worker = Worker(Sleeper("A", delay_s=0.002, sizes=sizes), PICTURES)
     assert worker(0.02) is None
@@ -119,7 +121,7 @@ def test_a_round_holds_at_least_four_frames_however_slow_they_are() -> None:
     assert len(sample.latency_ms) == 4
 
 
-def test_of_several_requests_at_once_each_frame_is_timed(tmp_path: Path) -> None:
+def test_each_frame_is_timed_when_several_requests_run_concurrently(tmp_path: Path) -> None:
     graph = inner.write(tmp_path / "graph.xml")
     several = configure(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
     subject = Subject("several", "openvino", graph.path, Framing((65, 65)), configuration=several)
@@ -129,29 +131,29 @@ def test_of_several_requests_at_once_each_frame_is_timed(tmp_path: Path) -> None
     assert sample is not None
     frames = len(worker._batch)
     assert len(sample.latency_ms) == frames
-    # Little's law: with all requests busy, so many frames are on their way on average.
+    # Little's law: with all requests busy, two frames are in progress on average.
     assert np.mean(sample.latency_ms) * sample.throughput / 1000 == pytest.approx(2, rel=0.3)
 
 
-def test_the_load_that_others_make_is_told_beside_each_round() -> None:
+def test_the_load_by_other_processes_is_the_median_over_all_rounds() -> None:
     rounds = Rounds()
     rounds.add({"A": Sample(10.0, (100.0,), 0.5), "B": Sample(20.0, (50.0,), 0.25)})
-    rounds.add({"A": Sample(10.0, (100.0,), 0.75)})
+    rounds.add({"A": Sample(10.0, (100.0,), 0.95)})
     assert rounds.compute_load() == 0.5
     assert Rounds().compute_load() == 0
 
 
-def test_rounds_of_one_that_dropped_out_are_discarded_and_the_others_stay() -> None:
+def test_discard_removes_all_rounds_of_a_subject_and_keeps_the_others() -> None:
     rounds = Rounds()
     rounds.add({"A": Sample(10.0, (100.0,)), "B": Sample(20.0, (50.0, 60.0))})
     rounds.add({"A": Sample(12.0, (90.0,))})
     rounds.discard("B")
-    rounds.discard("never there")
+    rounds.discard("unknown")
     by_round = {"A": [(100.0,), (90.0,)]}
     assert rounds == Rounds({"A": [10.0, 12.0]}, {"A": [100.0, 90.0]}, {"A": [0.0, 0.0]}, by_round)
 
 
-def test_no_child_stays_when_a_round_is_interrupted() -> None:
+def test_no_child_process_remains_after_an_interrupted_round() -> None:
     def interrupt() -> None:
         with Benchmark([Sleeper("A")], PICTURES, round_s=0.005) as benchmark:
             benchmark.run_round(0)

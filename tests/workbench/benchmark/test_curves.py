@@ -7,14 +7,14 @@ from danmatte_workbench.configuration import Setting
 from tests.workbench.benchmark.test_space import point
 
 
-def places(curve: Curve) -> list[int]:
+def list_axis_values(curve: Curve) -> list[int]:
     return [getattr(item.setting, curve.axis) for item in curve.points]
 
 
-def test_lines_become_curves_in_the_order_of_their_axis() -> None:
+def test_measured_lines_become_curves_sorted_along_their_axis() -> None:
     lines = Space.for_cpu(4).lines
     found = make_curves([point(setting, 1.0) for setting in [lines[0], *reversed(lines[1:])]])
-    assert [(curve.axis, places(curve)) for curve in found] == [
+    assert [(curve.axis, list_axis_values(curve)) for curve in found] == [
         ("batch", [1, 2, 4, 8, 16]),
         ("threads", [1, 2, 4]),
         ("threads", [1, 2, 4]),
@@ -34,10 +34,10 @@ def test_points_off_the_lines_and_unmeasured_ones_are_on_no_curve() -> None:
     assert make_curves([point(reference, 1.0), *others]) == ()
 
 
-def test_nothing_measured_is_no_curve() -> None:
+def test_without_points_there_are_no_curves() -> None:
     assert make_curves([]) == ()
 
 
-def test_a_curve_that_goes_back_is_refused() -> None:
+def test_a_curve_whose_points_are_out_of_order_is_refused() -> None:
     with pytest.raises(ValueError, match="in the order of batch"):
         Curve("batch", "x", (point(Setting(2), 1.0), point(Setting(1), 1.0)))

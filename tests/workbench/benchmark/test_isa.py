@@ -50,8 +50,8 @@ def unlabelled(labelled: Dataset) -> Dataset:
     return Dataset(tuple(bare))
 
 
-@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_an_older_level_is_measured_beside_native_and_honoured(subject: Subject, labelled: Dataset) -> None:
+@pytest.mark.skipif(not OLDER, reason="this CPU has no older level")
+def test_an_older_level_takes_effect_and_is_measured_beside_native(subject: Subject, labelled: Dataset) -> None:
     reported: list[str] = []
     points = measure_isa_levels([subject], labelled, budget_s=AGES, report=reported.append, levels=[OLDER[0], *ABSENT])
     home, older = at(points, NATIVE), at(points, OLDER[0])
@@ -65,8 +65,8 @@ def test_an_older_level_is_measured_beside_native_and_honoured(subject: Subject,
     assert len(reported) == len(points)
 
 
-@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_without_masks_a_level_is_compared_with_natives_own(subject: Subject, unlabelled: Dataset) -> None:
+@pytest.mark.skipif(not OLDER, reason="this CPU has no older level")
+def test_without_true_masks_a_level_is_compared_with_the_masks_of_native(subject: Subject, unlabelled: Dataset) -> None:
     points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, levels=OLDER[:1])
     assert set(metrics(at(points, NATIVE))) == {"throughput", "latency"}
     drop = metrics(at(points, OLDER[0]))["iou_drop"]
@@ -74,14 +74,14 @@ def test_without_masks_a_level_is_compared_with_natives_own(subject: Subject, un
     assert drop.samples == len(unlabelled)
 
 
-@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_other_tensors_are_compared_as_tensors(subject: Subject, unlabelled: Dataset) -> None:
+@pytest.mark.skipif(not OLDER, reason="this CPU has no older level")
+def test_levels_of_a_tensor_graph_are_compared_by_disagreement(subject: Subject, unlabelled: Dataset) -> None:
     points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, meaning="tensors", levels=OLDER[:1])
     assert metrics(at(points, OLDER[0]))["disagreement"].value < 0.1
 
 
-@pytest.mark.skipif(not ABSENT, reason="this CPU has all there is")
-def test_levels_that_this_cpu_has_not_are_named_and_not_run(subject: Subject, unlabelled: Dataset) -> None:
+@pytest.mark.skipif(not ABSENT, reason="this CPU has every level")
+def test_levels_that_this_cpu_lacks_are_listed_as_skipped(subject: Subject, unlabelled: Dataset) -> None:
     points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, levels=ABSENT[-1:])
     skipped = at(points, ABSENT[-1])
     assert skipped.measurements == ()
@@ -90,7 +90,7 @@ def test_levels_that_this_cpu_has_not_are_named_and_not_run(subject: Subject, un
 
 
 @pytest.mark.skipif(find_highest() is None, reason="oneDNN has no levels for this CPU")
-def test_the_highest_level_is_natives_and_not_run_twice(subject: Subject, unlabelled: Dataset) -> None:
+def test_the_highest_level_equals_native_and_is_not_measured_again(subject: Subject, unlabelled: Dataset) -> None:
     reported: list[str] = []
     points = measure_isa_levels(
         [subject], unlabelled, budget_s=AGES, report=reported.append, levels=[str(find_highest())]
@@ -99,21 +99,21 @@ def test_the_highest_level_is_natives_and_not_run_twice(subject: Subject, unlabe
     assert any("see native" in line for line in reported)
 
 
-@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_levels_that_no_time_is_left_for_say_so(subject: Subject, unlabelled: Dataset) -> None:
+@pytest.mark.skipif(not OLDER, reason="this CPU has no older level")
+def test_levels_for_which_no_time_remains_are_noted_as_not_measured(subject: Subject, unlabelled: Dataset) -> None:
     points = measure_isa_levels([subject], unlabelled, budget_s=0.1, report=quiet, levels=OLDER[:1])
     assert metrics(at(points, NATIVE))
     assert at(points, OLDER[0]).note.startswith("not measured: it takes ")
 
 
-@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_frames_without_people_leave_the_speed(tmp_path: Path, unlabelled: Dataset) -> None:
-    nobody = Subject("blind", "openvino", blind(tmp_path), Framing((65, 65)), grid=None, configuration=ONE)
-    points = measure_isa_levels([nobody], unlabelled, budget_s=AGES, report=quiet, levels=OLDER[:1])
+@pytest.mark.skipif(not OLDER, reason="this CPU has no older level")
+def test_a_graph_that_finds_no_people_is_timed_without_an_iou_drop(tmp_path: Path, unlabelled: Dataset) -> None:
+    subject = Subject("blind", "openvino", blind(tmp_path), Framing((65, 65)), grid=None, configuration=ONE)
+    points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, levels=OLDER[:1])
     older = at(points, OLDER[0])
     assert "ratio" in metrics(older)
     assert "iou_drop" not in metrics(older)
-    assert "nobody" in older.note
+    assert "finds no people" in older.note
 
 
 def blind(folder: Path) -> Path:
@@ -124,12 +124,12 @@ def blind(folder: Path) -> Path:
     from danmatte_workbench.runtimes import openvino
 
     model = openvino.read(inner.write(folder / "graph.xml").path)
-    answer = model.output(0).get_node().input_value(0)
-    nothing = ops.multiply(answer, np.zeros((1, 1, 1, 1), np.float32))
+    output = model.output(0).get_node().input_value(0)
+    nothing = ops.multiply(output, np.zeros((1, 1, 1, 1), np.float32))
     return openvino.save(ov.Model([ops.result(nothing)], model.get_parameters(), "blind"), folder / "blind.xml").path
 
 
-def test_an_unknown_level_and_what_is_no_ir_are_refused(subject: Subject, unlabelled: Dataset) -> None:
+def test_an_unknown_level_and_a_graph_that_is_no_ir_are_refused(subject: Subject, unlabelled: Dataset) -> None:
     with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean 'AVX512_CORE'\?"):
         measure_isa_levels([subject], unlabelled, budget_s=1, report=quiet, levels=["AVX521_CORE"])
     frozen = dataclasses.replace(subject, engine="tensorflow", path=Path("graph.pb"))
@@ -137,11 +137,11 @@ def test_an_unknown_level_and_what_is_no_ir_are_refused(subject: Subject, unlabe
         measure_isa_levels([frozen], unlabelled, budget_s=1, report=quiet)
 
 
-def test_families_are_as_kernels_are_called() -> None:
+def test_level_families_are_named_as_in_kernel_names() -> None:
     assert [name_family(level) for level in USUAL] == ["avx2", "avx512", "avx512", "avx512", "amx"]
 
 
-def test_a_point_is_told_in_a_line_with_what_is_odd() -> None:
+def test_a_point_is_formatted_as_one_line_with_its_note() -> None:
     point = IsaPoint("AVX2", "float", "avx512", (measured("throughput", 5),), honoured=False, note="windows disagree")
     assert str(point) == "float at AVX2: avx512, throughput 5 u [5, 5], windows disagree"
     assert str(IsaPoint("AVX2", "float", note="skipped")) == "float at AVX2: skipped"
@@ -158,27 +158,27 @@ def test_a_point_is_told_in_a_line_with_what_is_odd() -> None:
 @pytest.mark.parametrize(
     ("kind", "first"), [("scores", "both"), ("masks", "bits"), ("tensors", "array")], ids=["scores", "masks", "tensors"]
 )
-def test_a_worker_answers_with_what_its_kind_of_comparison_needs(
+def test_a_worker_returns_the_outputs_that_its_kind_of_comparison_needs(
     subject: Subject, labelled: Dataset, kind: str, first: str
 ) -> None:
     data = labelled.pick(3)
     worker = IsaWorker(IsaJob(subject, data, kind))  # type: ignore[arg-type]
-    answers = worker("answers")
-    assert len(answers) == 3  # type: ignore[arg-type]
+    outputs = worker("answers")
+    assert len(outputs) == 3  # type: ignore[arg-type]
     if kind == "scores":
-        assert [score.name for score in answers] == list(data.names)  # type: ignore[union-attr]
-        assert all(getattr(score, first) >= 0 for score in answers)  # type: ignore[union-attr]
+        assert [score.name for score in outputs] == list(data.names)  # type: ignore[union-attr]
+        assert all(getattr(score, first) >= 0 for score in outputs)  # type: ignore[union-attr]
     elif kind == "masks":
         masks = {frame.name: mask for frame, mask in subject.predict_masks(data)}
-        for name, shape, bits in answers:  # type: ignore[union-attr]
+        for name, shape, bits in outputs:  # type: ignore[union-attr]
             assert (np.unpackbits(bits, count=masks[name].size).reshape(shape) == masks[name]).all()
     else:
-        assert {tensors[0].shape for tensors in answers} == {(1, 33, 33, 1)}  # type: ignore[union-attr]
+        assert {tensors[0].shape for tensors in outputs} == {(1, 33, 33, 1)}  # type: ignore[union-attr]
     assert worker("window").frames_per_s > 0  # type: ignore[union-attr]
     assert worker("kernels").names  # type: ignore[union-attr]
 
 
-def test_a_child_of_a_level_has_oneDNNs_switch_and_a_native_one_has_not(
+def test_only_child_processes_of_an_older_level_set_onednn_max_cpu_isa(
     subject: Subject, labelled: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[dict[str, str]] = []

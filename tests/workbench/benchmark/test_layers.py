@@ -37,7 +37,7 @@ def layer(name: str, kind: str = "Convolution", precision: str = "i8", ms: float
     return LayerTime(name, kind, precision, "jit", ms)
 
 
-def test_a_profile_has_the_layers_that_ran_in_order(built: Build) -> None:
+def test_a_profile_lists_the_executed_layers_in_order(built: Build) -> None:
     graph = built(tiny.PLAIN, "int8")
     layers = profile_layers(graph, F32, make_inputs(graph), runs=3)
     kinds = [found.kind for found in layers]
@@ -48,7 +48,7 @@ def test_a_profile_has_the_layers_that_ran_in_order(built: Build) -> None:
     assert not any(found.kernel == "undef" for found in layers)
 
 
-def test_precisions_are_those_that_layers_compute_in(built: Build) -> None:
+def test_a_profile_reports_the_precision_that_each_layer_computes_in(built: Build) -> None:
     before, after = (
         profile_layers(built(tiny.PLAIN, name), F32, make_inputs(built(tiny.PLAIN)), runs=1)
         for name in ("float", "int8")
@@ -57,11 +57,11 @@ def test_precisions_are_those_that_layers_compute_in(built: Build) -> None:
     assert "i8" in {found.precision for found in after if "Convolution" in found.kind}
 
 
-def test_the_compiled_graph_says_what_it_computes_in(built: Build) -> None:
+def test_read_precision_returns_that_of_the_compiled_graph(built: Build) -> None:
     assert read_precision(built(tiny.PLAIN).path, F32) == "f32"
 
 
-def test_shares_add_up_and_come_in_order() -> None:
+def test_layer_times_are_summed_by_kind_and_sorted_longest_first() -> None:
     found = sum_up([layer("a", "Add", ms=1), layer("b"), layer("c", ms=2)], lambda each: each.kind)
     assert [(share.word, share.layers, share.ms, share.part) for share in found] == [
         ("Convolution", 2, 3, 0.75),
@@ -70,7 +70,7 @@ def test_shares_add_up_and_come_in_order() -> None:
     assert sum_up([], lambda each: each.kind) == ()
 
 
-def test_equally_many_of_a_kind_match_in_order_others_by_name() -> None:
+def test_layers_pair_in_order_if_both_graphs_have_as_many_of_a_kind_else_by_name() -> None:
     before = [layer("c1"), layer("p", "Pad"), layer("c2"), layer("r", "Reorder")]
     after = [layer("q1"), layer("q2"), layer("r", "Reorder"), layer("s", "Reorder")]
     names = [tuple(side and side.name for side in pair) for pair in pair_layers(before, after)]
@@ -87,12 +87,12 @@ def test_only_an_ir_can_be_profiled() -> None:
         profile_layers(Frozen(), F32, [])
 
 
-def test_no_pictures_are_refused(built: Build) -> None:
+def test_profiling_without_pictures_is_refused(built: Build) -> None:
     with pytest.raises(InputError, match="expected pictures and runs, received 0 and 3"):
         profile_layers(built(tiny.PLAIN), F32, [], runs=3)
 
 
-def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
+def test_a_missing_device_is_reported_as_a_machine_error(built: Build) -> None:
     graph = built(tiny.PLAIN)
     with pytest.raises(MachineError, match="NPU can't run"):
         profile_layers(graph, configure(device="NPU"), make_inputs(graph), runs=1)
@@ -106,12 +106,12 @@ def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
         ((Port("a", (1, 3), "boolean"),), "x.xml: expected an input of f32, f16, u8, i32, i64, found boolean"),
     ],
 )
-def test_what_no_noise_can_be_made_for_is_refused(ports: tuple[Port, ...], says: str) -> None:
+def test_inputs_for_which_no_noise_can_be_made_are_refused(ports: tuple[Port, ...], says: str) -> None:
     with pytest.raises(InputError, match=says):
         make_inputs(Artifact(Path("x.xml"), "", ports))
 
 
-def test_a_graph_that_finds_more_or_less_is_profiled_too(tmp_path: Path) -> None:
+def test_a_graph_with_an_output_of_dynamic_shape_is_profiled(tmp_path: Path) -> None:
     """The shape of a detector's output isn't known before it runs."""
     picture = ops.parameter([1, 8, 8, 1], np.float32)
     found = ops.non_zero(ops.greater(picture, np.float32(0.5)))
@@ -122,7 +122,7 @@ def test_a_graph_that_finds_more_or_less_is_profiled_too(tmp_path: Path) -> None
     assert all(item.ms >= 0 and item.size_bytes >= 0 for item in layers)
 
 
-def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(built: Build) -> None:
+def test_inputs_are_pictures_for_graphs_that_take_pictures_and_noise_for_others(built: Build) -> None:
     given = make_inputs(built(tiny.PLAIN), limit=2)
     assert [(value.shape, value.dtype.name) for value in given] == [((1, 65, 65, 3), "uint8")] * 2
     other = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
@@ -139,7 +139,7 @@ LAYERS = st.lists(
 
 
 @given(LAYERS, LAYERS)
-def test_every_layer_of_both_graphs_is_in_one_pair(before: list[LayerTime], after: list[LayerTime]) -> None:
+def test_every_layer_of_both_graphs_is_in_exactly_one_pair(before: list[LayerTime], after: list[LayerTime]) -> None:
     pairs = pair_layers(before, after)
     assert [left for left, _ in pairs if left] == before
     assert sorted((right for _, right in pairs if right), key=str) == sorted(after, key=str)
@@ -147,7 +147,7 @@ def test_every_layer_of_both_graphs_is_in_one_pair(before: list[LayerTime], afte
 
 
 @given(LAYERS)
-def test_what_is_summed_up_is_all_there_is(layers: list[LayerTime]) -> None:
+def test_sums_by_kind_contain_every_layer_and_its_time(layers: list[LayerTime]) -> None:
     found = sum_up(layers, lambda each: each.kind)
     assert sum(share.layers for share in found) == len(layers)
     assert sum(share.ms for share in found) == pytest.approx(sum(each.ms for each in layers))
@@ -158,7 +158,7 @@ def test_what_is_summed_up_is_all_there_is(layers: list[LayerTime]) -> None:
     ("executed", "kernel", "precision"),
     [("brgconv_avx512_I8", "brgconv_avx512", "i8"), ("undef_FP32", "", "f32"), ("FP16", "", "f16")],
 )
-def test_a_kernels_name_ends_in_what_it_computes_in(
+def test_kernel_and_precision_are_parsed_from_the_executed_type(
     monkeypatch: pytest.MonkeyPatch, executed: str, kernel: str, precision: str
 ) -> None:
     times = {("conv", "Convolution", executed): [3.0, 1.0, 2.0]}
@@ -168,7 +168,7 @@ def test_a_kernels_name_ends_in_what_it_computes_in(
     assert found == LayerTime("conv", "Convolution", precision, kernel, 2.0)
 
 
-def test_layers_say_what_they_have_to_do_and_why_some_stay_in_floats(built: Build) -> None:
+def test_a_profile_reports_operations_bytes_and_why_layers_stay_in_floats(built: Build) -> None:
     graph, quantized = built(tiny.PLAIN), built(tiny.PLAIN, "int8")
     layers = profile_layers(graph, F32, make_inputs(graph), runs=1)
     heavy = [found for found in layers if found.weights]
@@ -186,7 +186,7 @@ def test_layers_say_what_they_have_to_do_and_why_some_stay_in_floats(built: Buil
     assert any(reason.startswith("there is no 8-bit kernel for ") for reason in reasons)
 
 
-def test_layers_with_weights_are_named_as_the_source_names_them() -> None:
+def test_layers_with_weights_get_their_names_in_the_source() -> None:
     wide, deep, last = ((16, 3, 3, 3), (16, 1, 1, 3, 3), (2, 16, 1, 1))
     source = [replace(layer(name), weights=weights) for name, weights in (("a", wide), ("b", deep), ("c", last))]
     pruned = [replace(layer("1"), weights=(8, 3, 3, 3)), layer("r", "Reorder"), replace(layer("2"), weights=deep)]
@@ -194,18 +194,18 @@ def test_layers_with_weights_are_named_as_the_source_names_them() -> None:
     assert [item.source for item in found] == ["a", "", "b", "c"]
     assert [item.name for item in found] == ["1", "r", "2", "3"]
     other = name_by_source(source, [replace(layer("1"), weights=(8, 3, 5, 5)), replace(layer("2"), weights=deep)])
-    assert [item.source for item in other] == ["", ""]  # unknown from there on
+    assert [item.source for item in other] == ["", ""]  # unknown from the first layer that doesn't match
 
 
-def test_a_graph_takes_time_and_memory_until_its_first_answer(built: Build) -> None:
+def test_time_start_measures_compilation_first_inference_and_memory(built: Build) -> None:
     graph = built(tiny.PLAIN)
-    told = time_start(graph.path, F32, make_inputs(graph)[0])
-    assert told["compile_ms"] > 0
-    assert told["first_ms"] > 0
-    assert told["memory_bytes"] > 10**6
+    figures = time_start(graph.path, F32, make_inputs(graph)[0])
+    assert figures["compile_ms"] > 0
+    assert figures["first_ms"] > 0
+    assert figures["memory_bytes"] > 10**6
 
 
-def test_layers_take_the_names_of_their_file_in_order_by_the_shapes_of_their_kernels() -> None:
+def test_layers_take_names_in_order_from_kernels_of_the_same_shape() -> None:
     small, large = (8, 3, 3, 3), (16, 8, 1, 1)
     layers = [replace(layer(name), weights=shape) for name, shape in (("1", small), ("2", large), ("3", large))]
     found = take_names([*layers, layer("r", "Reorder")], [("head", large), ("stem", small), ("tail", large)])
@@ -215,7 +215,7 @@ def test_layers_take_the_names_of_their_file_in_order_by_the_shapes_of_their_ker
     assert after.source == "stem"
 
 
-def test_a_frozen_graph_calls_its_convolutions_by_their_scopes(plain: Source, built: Build) -> None:
+def test_kernels_of_a_frozen_graph_are_named_by_their_scopes(plain: Source, built: Build) -> None:
     kernels = list_source_kernels(plain.path)
     graph = built(tiny.PLAIN)
     layers = [found for found in profile_layers(graph, F32, make_inputs(graph), runs=1) if found.weights]
@@ -226,7 +226,7 @@ def test_a_frozen_graph_calls_its_convolutions_by_their_scopes(plain: Source, bu
     assert sum(bool(found.source) for found in named) >= len(layers) - 1
 
 
-def test_an_onnx_graph_calls_its_convolutions_by_its_own_names(tmp_path: Path) -> None:
+def test_kernels_of_an_onnx_graph_are_listed_with_their_shapes(tmp_path: Path) -> None:
     path = tmp_path / "segmenter.onnx"
     graphs.write_onnx(path, "argmax")
     kernels = list_source_kernels(path)
@@ -234,5 +234,5 @@ def test_an_onnx_graph_calls_its_convolutions_by_its_own_names(tmp_path: Path) -
     assert all(len(shape) in (4, 5) for _, shape in kernels)
 
 
-def test_of_tflite_no_names_are_known() -> None:
+def test_no_kernel_names_are_listed_for_tflite() -> None:
     assert list_source_kernels(Path("graph.tflite")) == []

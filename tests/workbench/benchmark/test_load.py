@@ -43,21 +43,21 @@ def test_a_window_counts_frames_and_times_each_inference(graph: Path) -> None:
     assert 12 / window.frames_per_s >= alone_s * 0.9  # one at a time: nothing overlaps
 
 
-def test_a_batch_counts_all_of_its_frames(graph: Path) -> None:
+def test_throughput_counts_all_frames_of_a_batch(graph: Path) -> None:
     load = InferenceLoad(
         graph, configure("CPU", "throughput", streams=1, threads=1, infer_requests=1, batch=4), PICTURES
     )
     window = load.run(6)
     assert len(window.latencies_ms) == 6
     assert window.frames_per_s * sum(window.latencies_ms) / 1000 == pytest.approx(24, rel=0.3)
-    assert [answer.shape[0] for answer in load.infer_all()] == [4, 4]
+    assert [output.shape[0] for output in load.infer_all()] == [4, 4]
 
 
-def test_requests_are_as_many_as_were_asked_for(graph: Path) -> None:
+def test_the_requested_number_of_infer_requests_is_used(graph: Path) -> None:
     assert InferenceLoad(graph, configure(hint="throughput", infer_requests=3), PICTURES).requests == 3
 
 
-def test_a_window_has_as_many_inferences_as_its_time_has_room_for(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_runs_as_many_inferences_as_fit_in_its_time(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load, seen, speeds = InferenceLoad(graph, ONE, PICTURES), list[int](), iter([1.0, 90.0, 2.0, 100.0])
 
     def run(inferences: int) -> Window:
@@ -69,16 +69,16 @@ def test_a_window_has_as_many_inferences_as_its_time_has_room_for(graph: Path, m
     assert seen == [1, 1, 1, 1, 20]
 
 
-def test_a_batch_answers_the_same_and_mixed_pictures_do_not(graph: Path) -> None:
+def test_a_batch_gives_the_outputs_of_single_pictures_and_swapped_ones_differ(graph: Path) -> None:
     alone = InferenceLoad(graph, ONE, PICTURES).infer_all()
     many = InferenceLoad(graph, configure(infer_requests=1, batch=2), PICTURES).infer_all()
     assert are_same(alone, many)
     assert not are_same(alone, many[::-1])
-    assert not are_same(alone, [answer[..., :1, :] for answer in many])
+    assert not are_same(alone, [output[..., :1, :] for output in many])
     assert openvino.make_runner(graph, ONE)(PICTURES[3]) == pytest.approx(alone[3], abs=1e-5)
 
 
-def test_kernels_are_of_instruction_sets_that_this_cpu_has(graph: Path) -> None:
+def test_listed_kernels_use_only_instruction_sets_of_this_cpu(graph: Path) -> None:
     kernels = InferenceLoad(graph, ONE, PICTURES).list_kernels()
     assert sum(kernels.names.values()) >= 2
     assert set(kernels.heavy) | set(kernels.light) <= set(FAMILIES)
@@ -87,12 +87,12 @@ def test_kernels_are_of_instruction_sets_that_this_cpu_has(graph: Path) -> None:
 
 
 @pytest.mark.parametrize("pictures", [[], [np.zeros((1, 9, 9, 3), np.uint8)], [np.zeros((2, 65, 65, 3), np.uint8)]])
-def test_pictures_that_do_not_fit_are_refused(graph: Path, pictures: list[np.ndarray]) -> None:
+def test_missing_pictures_and_pictures_of_a_wrong_shape_are_refused(graph: Path, pictures: list[np.ndarray]) -> None:
     with pytest.raises(InputError, match=r"graph\.xml: expected pictures of \(1, 65, 65, 3\), received"):
         InferenceLoad(graph, ONE, pictures)
 
 
-def test_an_input_of_any_size_is_refused(graph: Path, tmp_path: Path) -> None:
+def test_a_graph_with_an_input_of_dynamic_size_is_refused(graph: Path, tmp_path: Path) -> None:
     model = openvino.read(graph)
     model.reshape([1, -1, -1, 3])
     loose = openvino.save(model, tmp_path / "loose.xml")
@@ -100,7 +100,7 @@ def test_an_input_of_any_size_is_refused(graph: Path, tmp_path: Path) -> None:
         InferenceLoad(loose.path, ONE, PICTURES)
 
 
-def test_a_device_that_is_not_there_is_the_machines_fault(graph: Path) -> None:
+def test_a_missing_device_is_reported_as_a_machine_error(graph: Path) -> None:
     with pytest.raises(MachineError, match=r"NOSUCH can't run graph\.xml"):
         InferenceLoad(graph, configure(device="NOSUCH"), PICTURES)
 
@@ -129,18 +129,18 @@ def test_the_reference_is_timed_beside_itself(graph: Path) -> None:
     assert 0.2 < timing.ratio.value < 5
 
 
-def test_past_its_time_a_setting_gets_the_fewest_windows(graph: Path) -> None:
+def test_after_its_deadline_a_setting_gets_the_minimum_of_windows(graph: Path) -> None:
     strict = Patience(min_windows=2, max_windows=9, tolerance=0.0001)
     timing = SweepWorker(make_job(graph, USUAL, patience=strict))(TimingTask(Setting(1, 1, 1, 1), time.monotonic() - 1))
     assert timing is not None
     assert timing.ratio.samples == 2
 
 
-def test_a_graph_that_answers_the_same_in_a_batch_passes_the_probe(graph: Path) -> None:
+def test_a_graph_with_equal_outputs_in_a_batch_passes_the_batch_probe(graph: Path) -> None:
     assert SweepWorker(make_job(graph, USUAL))(BatchProbe(2)) is None
 
 
-def test_a_graph_that_mixes_its_pictures_up_fails_the_probe(tmp_path: Path) -> None:
+def test_a_graph_that_mixes_pictures_of_a_batch_fails_the_batch_probe(tmp_path: Path) -> None:
     """The graph subtracts the mean over the batch, which is the picture itself in a batch of 1."""
     picture = ops.parameter([1, inner.SIDE, inner.SIDE, 3], np.uint8, name="image")
     floats = ops.convert(picture, "f32")
@@ -152,8 +152,8 @@ def test_a_graph_that_mixes_its_pictures_up_fails_the_probe(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("count", "batch"), [(5, 2), (1, 4), (4, 4), (3, 1)])
-def test_pictures_go_round_until_the_last_batch_is_full(graph: Path, count: int, batch: int) -> None:
+def test_pictures_are_repeated_until_the_last_batch_is_full(graph: Path, count: int, batch: int) -> None:
     load = InferenceLoad(graph, configure(infer_requests=1, batch=batch), PICTURES[:count])
-    answers = load.infer_all()
-    assert len(answers) == -(-count // batch)
-    assert {len(answer) for answer in answers} == {batch}
+    outputs = load.infer_all()
+    assert len(outputs) == -(-count // batch)
+    assert {len(output) for output in outputs} == {batch}

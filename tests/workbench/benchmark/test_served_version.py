@@ -1,4 +1,4 @@
-"""Choice of the version that scripts/run serves: the bundled one, unless the new one is better here."""
+"""Choice of the version that scripts/run serves: the bundled one, unless the new one is faster on this machine."""
 
 from pathlib import Path
 
@@ -32,17 +32,17 @@ def race(bundled: float, fresh: float, *, waits: tuple[float, float, float] = (2
     ],
     ids=["slower", "as fast", "faster", "faster but late", "faster and prompt enough"],
 )
-def test_the_new_version_is_served_where_it_is_surely_better(rounds: Rounds, better: str) -> None:
+def test_the_new_version_is_served_only_if_certainly_faster_and_prompt_enough(rounds: Rounds, better: str) -> None:
     assert find_better(rounds) == better
 
 
-def test_the_reason_names_both_speeds() -> None:
+def test_the_explanation_of_the_choice_names_both_speedups() -> None:
     words = describe(race(52, 16), (BUNDLED, FRESH))
     assert words.startswith("compared with stock TensorFlow, measured now on this machine: the bundled version 5.2 ×")
     assert "the new version 1.6 × (1.6 to 1.6)" in words
 
 
-def test_where_there_is_one_it_is_served_unraced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_only_version_is_served_without_a_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served_version, "run_benchmark", lambda *_, **__: pytest.fail("nothing to race"))
     assert choose(tmp_path, tmp_path / "1", None).folder == tmp_path / "1"
     assert choose(tmp_path, None, tmp_path / "2").folder == tmp_path / "2"
@@ -50,7 +50,7 @@ def test_where_there_is_one_it_is_served_unraced(tmp_path: Path, monkeypatch: py
         choose(tmp_path, None, None)
 
 
-def test_both_race_beside_the_source_on_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_versions_race_against_the_source_on_pictures_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     models = Path(__file__).parents[3] / "models/deeplab"
     raced: list[Subject] = []
 

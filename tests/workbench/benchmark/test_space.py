@@ -39,13 +39,13 @@ REFERENCE = point(SPACE.reference, 1.0)
 USUAL = point(SPACE.soonest, 0.5, latency=20.0)
 
 
-def test_the_reference_is_a_stream_a_core() -> None:
+def test_the_reference_setting_has_one_stream_per_core() -> None:
     assert SPACE.reference == Setting(batch=1, streams=4, threads=4, requests=8, pinning=True)
     assert SPACE.soonest == Setting(batch=1, streams=1, threads=4, requests=1, pinning=True)
 
 
 @pytest.mark.parametrize(("cores", "steps"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 3, 4, 6)), (8, (1, 2, 4, 8))])
-def test_threads_go_by_powers_of_two_and_halves(cores: int, steps: tuple[int, ...]) -> None:
+def test_thread_counts_are_powers_of_two_and_halves_of_the_cores(cores: int, steps: tuple[int, ...]) -> None:
     assert Space.for_cpu(cores).threads == steps
 
 
@@ -57,7 +57,7 @@ def test_lines_hold_each_setting_once_and_the_reference_first() -> None:
     assert sorted(at.threads for at in lines if at.requests == 1) == [1, 2]
 
 
-def test_a_device_with_threads_of_its_own_is_told_none() -> None:
+def test_settings_for_an_accelerator_specify_no_threads() -> None:
     assert {at.threads for at in Space.for_accelerator().lines} == {0}
 
 
@@ -78,38 +78,39 @@ def test_the_fastest_point_that_beats_the_reference_by_its_interval_is_best() ->
     ],
     ids=["within its interval", "windows disagree", "pinning isn't the contract's", "mended", "not measured"],
 )
-def test_nothing_is_best_where_nothing_certainly_is(other: Point) -> None:
+def test_no_point_is_best_if_none_is_certainly_better(other: Point) -> None:
     assert find_best([REFERENCE, USUAL, other]) is None
 
 
-def test_what_answers_too_late_is_not_best() -> None:
+def test_a_point_above_the_latency_limit_is_not_best() -> None:
     late, soon = point(Setting(8, 4, 4, 8), 1.5, latency=300), point(Setting(1, 2, 4, 4), 1.1, latency=30)
     assert find_best([REFERENCE, USUAL, late, soon], max_latency_ms=40) == soon
 
 
-def test_latency_is_compared_with_one_picture_on_all_threads() -> None:
+def test_latency_is_compared_with_that_of_one_picture_on_all_threads() -> None:
     sooner = point(Setting(1, 1, 2, 1), 0.5, latency=15)
     assert find_best([REFERENCE, USUAL, sooner], "latency") == sooner
     assert find_best([REFERENCE, USUAL, point(Setting(1, 1, 2, 1), 0.5, latency=25)], "latency") is None
 
 
-def test_a_point_is_a_configuration_of_the_same_device_and_precision() -> None:
+def test_a_point_applied_to_a_configuration_keeps_device_and_precision() -> None:
     base = configure(device="AUTO", precision="bf16")
     found = point(Setting(4, 2, 2, 4), 1.0).apply_to(base)
     assert found == configure("AUTO", "throughput", "bf16", streams=2, threads=2, infer_requests=4, batch=4)
     assert Setting(1, 1, 2, 1).configuration(base).hint == "latency"
 
 
-def test_facts_hold_numbers_where_there_are_and_the_note_where_there_are_none() -> None:
-    told = REFERENCE.to_json()
-    assert told["ratio"] == {"value": 1.0, "low": 0.99, "high": 1.01, "unit": "u", "samples": 3}
-    assert (told["batch"], told["streams"], told["threads"], told["requests"], told["pinning"]) == (1, 4, 4, 8, True)
+def test_the_json_of_a_point_has_its_numbers_or_null_with_a_note() -> None:
+    written = REFERENCE.to_json()
+    assert written["ratio"] == {"value": 1.0, "low": 0.99, "high": 1.01, "unit": "u", "samples": 3}
+    setting = {"batch": 1, "streams": 4, "threads": 4, "requests": 8, "pinning": True}
+    assert {name: written[name] for name in setting} == setting
     missing = Point(Setting(2, 4, 4, 8), None, "can't be reshaped").to_json()
     assert (missing["throughput"], missing["agreed"], missing["note"]) == (None, False, "can't be reshaped")
 
 
 @pytest.mark.parametrize("fields", [{"batch": 0}, {"streams": 0}, {"requests": 0}, {"threads": -1}])
-def test_an_impossible_setting_is_refused(fields: dict[str, int]) -> None:
+def test_a_setting_with_an_impossible_count_is_refused(fields: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         Setting(**fields)
 
@@ -134,7 +135,7 @@ POINTS = st.builds(
 
 
 @given(st.lists(POINTS, max_size=12), st.sampled_from(["throughput", "latency"]), st.floats(1.0, 200.0))
-def test_the_best_point_can_be_published_agrees_with_itself_and_certainly_beats_the_usual(
+def test_the_best_point_is_publishable_and_certainly_beats_the_default(
     others: list[Point], objective: str, limit_ms: float
 ) -> None:
     found = find_best([REFERENCE, USUAL, *others], objective, max_latency_ms=limit_ms)
@@ -152,7 +153,7 @@ def test_the_best_point_can_be_published_agrees_with_itself_and_certainly_beats_
 
 
 @given(st.integers(1, 64))
-def test_a_space_of_so_many_cores_uses_them_and_no_more(cores: int) -> None:
+def test_a_space_uses_all_cores_and_no_more(cores: int) -> None:
     space = Space.for_cpu(cores)
     assert space.threads[0] == 1
     assert space.threads[-1] == cores
@@ -174,5 +175,5 @@ def test_a_space_of_so_many_cores_uses_them_and_no_more(cores: int) -> None:
         (Point(Setting(), None, "its process died"), "batch 1, streams 1, threads 0, requests 1: its process died"),
     ],
 )
-def test_a_point_is_told_in_a_line(found: Point, says: str) -> None:
+def test_a_point_is_formatted_as_one_line(found: Point, says: str) -> None:
     assert str(found) == says

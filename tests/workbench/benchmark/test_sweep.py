@@ -32,16 +32,16 @@ def quiet(_: str) -> None:
 
 
 class Landscape:
-    """Known speeds; ``cliff`` are batches that can't be timed. All requests are recorded."""
+    """Known speeds; ``cliff`` are batches that can't be timed. All requested settings are recorded."""
 
     def __init__(self, *, cliff: tuple[int, ...] = ()) -> None:
-        self.asked: list[Setting] = []
+        self.requested: list[Setting] = []
         self._cliff = cliff
 
     def time_setting(self, setting: Setting, until: float) -> Timing:
         """Return a timing that is best at batch 4 and two streams."""
         assert until > time.monotonic() - 1
-        self.asked.append(setting)
+        self.requested.append(setting)
         if setting.batch in self._cliff:
             raise MachineError("its process died")
         away = abs(math.log2(setting.batch / 4)) + abs(setting.streams - 2)
@@ -55,37 +55,37 @@ def searched(landscape: Landscape, *, seconds: float = AGES, space: Space = SPAC
     return search_space(landscape, space, FIRST, deadline=deadline, report=quiet)
 
 
-def test_the_lines_come_first_and_no_setting_twice() -> None:
+def test_the_lines_are_searched_first_and_no_setting_twice() -> None:
     landscape = Landscape()
     points = searched(landscape)
-    assert landscape.asked[: len(SPACE.lines) - 1] == SPACE.lines[1:]
-    assert len(landscape.asked) == len(set(landscape.asked)) == len(points) - 1
+    assert landscape.requested[: len(SPACE.lines) - 1] == SPACE.lines[1:]
+    assert len(landscape.requested) == len(set(landscape.requested)) == len(points) - 1
     assert points[0] == FIRST
 
 
-def test_the_search_goes_beyond_the_lines_and_finds_the_peak() -> None:
+def test_the_search_continues_beyond_the_lines_and_finds_the_peak() -> None:
     landscape = Landscape()
     points = searched(landscape)
-    assert len(landscape.asked) > len(SPACE.lines)
-    assert any(not setting.pinning for setting in landscape.asked)
+    assert len(landscape.requested) > len(SPACE.lines)
+    assert any(not setting.pinning for setting in landscape.requested)
     fastest = max((item for item in points if item.timing), key=lambda item: item.timing.ratio.value)
     assert (fastest.setting.batch, fastest.setting.streams) == (4, 2)
 
 
-def test_the_same_landscape_is_searched_in_the_same_order() -> None:
+def test_the_order_of_a_search_is_reproducible() -> None:
     first, second = Landscape(), Landscape()
     searched(first)
     searched(second)
-    assert first.asked == second.asked
+    assert first.requested == second.requested
 
 
-def test_no_more_streams_than_threads_are_asked_for() -> None:
+def test_no_setting_has_more_streams_than_threads() -> None:
     landscape = Landscape()
     searched(landscape, space=Space.for_cpu(8))
-    assert all(setting.streams <= setting.threads for setting in landscape.asked)
+    assert all(setting.streams <= setting.threads for setting in landscape.requested)
 
 
-def test_what_cannot_be_timed_is_a_point_with_its_reason_and_the_search_goes_on() -> None:
+def test_the_search_continues_after_a_failed_setting_and_records_its_reason() -> None:
     points = searched(Landscape(cliff=(8,)))
     died = [item for item in points if item.setting.batch == 8]
     assert died
@@ -93,20 +93,20 @@ def test_what_cannot_be_timed_is_a_point_with_its_reason_and_the_search_goes_on(
     assert any(item.setting.batch == 16 and item.timing for item in points)
 
 
-def test_what_no_time_is_left_for_says_so_and_is_not_begun() -> None:
+def test_settings_for_which_no_time_remains_are_noted_and_not_started() -> None:
     landscape = Landscape()
     points = searched(landscape, seconds=5.0)  # the reference has 10 frames a second
-    assert landscape.asked
-    assert max(setting.batch * setting.requests for setting in landscape.asked) <= 5
+    assert landscape.requested
+    assert max(setting.batch * setting.requests for setting in landscape.requested) <= 5
     skipped = next(item for item in points if item.setting.batch == 16)
     assert skipped.note.startswith("not measured: it takes 32 s")
 
 
-def test_no_time_at_all_leaves_the_reference() -> None:
+def test_without_time_only_the_reference_is_returned() -> None:
     assert searched(Landscape(), seconds=0.0) == (FIRST,)
 
 
-def test_a_crew_goes_on_with_a_new_child_after_one_died() -> None:
+def test_a_new_child_process_is_started_after_one_died() -> None:
     fates = iter(("die", "live"))
     with SweepProcess(lambda: Child("ill", fated, next(fates))) as process:
         with pytest.raises(MachineError, match=r"ill: its process died \(exit code 7\)"):
@@ -122,11 +122,11 @@ def pictures() -> list[np.ndarray]:
 
 
 def test_a_graph_is_swept_within_its_budget(tmp_path: Path, pictures: list[np.ndarray]) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     begun = time.monotonic()
-    points = run_sweep(inner.write(tmp_path / "graph.xml"), pictures, budget_s=6.0, report=told.append)
+    points = run_sweep(inner.write(tmp_path / "graph.xml"), pictures, budget_s=6.0, report=lines.append)
     assert time.monotonic() - begun < 60
-    assert len(told) == len(points) >= 2
+    assert len(lines) == len(points) >= 2
     assert points[0].timing is not None
     assert points[0].timing.throughput.unit == "frames/s"
     assert points[0].timing.throughput.host.cpu == HOST.cpu or points[0].timing.throughput.host.cores >= 1
@@ -141,7 +141,7 @@ def test_a_graph_is_swept_within_its_budget(tmp_path: Path, pictures: list[np.nd
         (5.0, configure(device="NOSUCH"), MachineError, "NOSUCH"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_before_anything_starts(
+def test_an_invalid_budget_or_device_is_refused_before_the_sweep_starts(
     tmp_path: Path, seconds: float, base: Configuration, error: type[Exception], says: str
 ) -> None:
     artifact = inner.write(tmp_path / "graph.xml")
@@ -151,7 +151,7 @@ def test_what_cannot_be_swept_is_refused_before_anything_starts(
     assert time.monotonic() - begun < 5
 
 
-def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
+def test_pictures_of_a_different_size_are_refused(tmp_path: Path) -> None:
     wrong = [np.zeros((1, 9, 9, 3), np.uint8)]
     with pytest.raises(InputError, match=r"graph\.xml: expected pictures of \(1, 65, 65, 3\), received \(1, 9, 9, 3\)"):
         run_sweep(inner.write(tmp_path / "graph.xml"), wrong, budget_s=5.0, report=quiet)
@@ -181,7 +181,7 @@ class KnownProcess:
 
 
 @pytest.mark.parametrize(("refusal", "batches"), [("", set(BATCHES)), ("it mixes them up", {1, 2})])
-def test_a_graph_that_takes_no_batches_is_swept_without_and_says_why(
+def test_a_graph_that_fails_the_batch_probe_is_swept_without_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: str, batches: set[int]
 ) -> None:
     monkeypatch.setattr(sweep, "SweepProcess", KnownProcess)
@@ -194,14 +194,14 @@ def test_a_graph_that_takes_no_batches_is_swept_without_and_says_why(
     assert (f"batch: {refusal}" in lines) == bool(refusal)
 
 
-def test_a_point_may_take_its_share_of_the_time_and_no_longer_than_the_end() -> None:
+def test_a_setting_may_take_its_share_of_the_time_until_the_deadline_at_most() -> None:
     now = time.monotonic()
     assert Deadline(now + 100, 10).until == pytest.approx(now + 10, abs=1)
     assert Deadline(now + 5, 10).until == now + 5
     assert Deadline(now + 5, 10).left_s == pytest.approx(5, abs=1)
 
 
-def test_a_setting_that_is_known_is_told_again_and_another_is_asked_for() -> None:
+def test_the_search_proposes_no_setting_that_is_already_known() -> None:
     study = SettingSearch(SPACE)
     first = study.ask({})
     assert first == SPACE.lines[0]

@@ -30,18 +30,18 @@ def gathered(own: Callable[[], Window], reference: Callable[[], Window], *, unti
     return gather_windows(own, reference, Patience(min_windows=3, max_windows=6, tolerance=0.05), until=until)
 
 
-def test_windows_that_agree_end_at_the_least() -> None:
+def test_timing_stops_at_the_minimum_of_windows_if_they_agree() -> None:
     found = gathered(Clockwork(20), Clockwork(10))
     assert (len(found.own), found.agreed) == (3, True)
     assert found.ratios == [2.0, 2.0, 2.0]
 
 
-def test_noise_that_both_share_cancels() -> None:
+def test_noise_common_to_both_sides_cancels() -> None:
     found = gathered(Clockwork(20, 4, 40), Clockwork(10, 2, 20))
     assert (len(found.own), found.agreed) == (3, True)
 
 
-def test_windows_that_settle_later_are_waited_for() -> None:
+def test_timing_continues_until_windows_agree() -> None:
     found = gathered(Clockwork(90, 20, 20, 20), Clockwork(10))
     assert (len(found.own), found.agreed) == (4, True)
 
@@ -53,18 +53,18 @@ def test_windows_that_never_agree_are_kept_with_a_wide_interval() -> None:
     assert (ratio.low, ratio.high) == (1.0, 6.0)
 
 
-def test_past_the_time_the_least_have_to_do() -> None:
+def test_after_the_deadline_only_the_minimum_of_windows_is_timed() -> None:
     found = gathered(Clockwork(10, 20, 30, 40, 50, 60), Clockwork(10), until=time.monotonic() - 1)
     assert (len(found.own), found.agreed) == (3, False)
 
 
-def test_both_take_turns_and_neither_is_always_first() -> None:
+def test_both_sides_alternate_and_neither_is_always_first() -> None:
     diary: list[str] = []
     gathered(Clockwork(1, 2, 1, 2, diary=diary, name="A"), Clockwork(1, diary=diary, name="B"))
     assert "".join(diary).startswith("BAABBA")
 
 
-def test_throughput_and_latency_are_of_what_is_timed_and_not_of_the_reference() -> None:
+def test_throughput_and_latency_are_of_the_timed_setting_not_of_the_reference() -> None:
     found = gathered(Clockwork(20), Clockwork(10))
     assert found.measure_throughput(HOST).value == 20
     assert found.measure_latency(HOST).value == 50
@@ -80,7 +80,7 @@ def test_throughput_and_latency_are_of_what_is_timed_and_not_of_the_reference() 
         ((), False),
     ],
 )
-def test_agreement_looks_at_the_newest(values: tuple[float, ...], agree: bool) -> None:
+def test_agreement_is_checked_on_the_newest_windows(values: tuple[float, ...], agree: bool) -> None:
     assert Patience(min_windows=3, max_windows=8, tolerance=0.05).is_settled(values) is agree
 
 
@@ -100,7 +100,7 @@ def test_an_empty_window_is_refused() -> None:
 
 
 @given(st.lists(st.floats(0.01, 100.0), max_size=12))
-def test_windows_settle_only_where_the_newest_lie_near_their_median(values: list[float]) -> None:
+def test_windows_settle_only_if_the_newest_lie_near_their_median(values: list[float]) -> None:
     patience = Patience(min_windows=3, max_windows=8, tolerance=0.05)
     newest = sorted(values[-3:])
     near = len(newest) == 3 and max(newest[2] - newest[1], newest[1] - newest[0]) <= 0.05 * newest[1]
@@ -108,9 +108,7 @@ def test_windows_settle_only_where_the_newest_lie_near_their_median(values: list
 
 
 @given(st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=20), st.integers(2, 5), st.integers(0, 5))
-def test_there_are_at_least_and_at_most_as_many_windows_as_patience_has(
-    speeds: list[float], least: int, more: int
-) -> None:
+def test_the_number_of_windows_stays_within_the_limits_of_patience(speeds: list[float], least: int, more: int) -> None:
     patience = Patience(min_windows=least, max_windows=least + more, tolerance=0.05)
     found = gather_windows(Clockwork(*speeds), Clockwork(10.0), patience, until=ALWAYS)
     assert least <= len(found.own) <= least + more

@@ -21,7 +21,7 @@ def get_parser(command: str) -> argparse.ArgumentParser:
 
 
 @pytest.mark.parametrize("example", [example for command in COMMANDS.values() for example in command.examples])
-def test_every_example_can_be_typed_as_it_stands(example: str) -> None:
+def test_every_example_of_the_help_can_be_parsed(example: str) -> None:
     program, name, *words = shlex.split(example)
     assert program == "workbench"
     parsed = cli.make_parser().parse_args([name, *words])
@@ -30,7 +30,7 @@ def test_every_example_can_be_typed_as_it_stands(example: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_says_what_it_is_and_what_it_is_without_it(name: str) -> None:
+def test_every_option_has_help_and_every_optional_one_its_default(name: str) -> None:
     for action in get_parser(name)._actions:
         if action.dest == "help":
             continue
@@ -41,10 +41,10 @@ def test_every_option_says_what_it_is_and_what_it_is_without_it(name: str) -> No
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_the_examples_and_ends_with_nought(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_help_shows_the_examples_and_exits_with_0(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
-    assert left.value.code == 0
+    assert ended.value.code == 0
     text = capsys.readouterr().out
     assert text.startswith(f"usage: workbench {name} ")
     assert COMMANDS[name].description in " ".join(text.split())
@@ -54,11 +54,11 @@ def test_help_shows_the_examples_and_ends_with_nought(name: str, capsys: pytest.
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_an_unknown_option_ends_with_two_and_the_usage(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_exits_with_2_and_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(COMMANDS[name].examples[0])[1:]
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as ended:
         main([*words, "--no-such-option"])
-    assert left.value.code == 2
+    assert ended.value.code == 2
     assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
 
 
@@ -70,7 +70,7 @@ KNOWN = (
 )
 
 
-def test_options_are_spelt_alike_and_the_fields_own_as_it_knows_them() -> None:
+def test_options_are_spelt_with_dashes_except_those_of_openvinos_converters() -> None:
     for name in COMMANDS:
         for action in get_parser(name)._actions:
             for option in action.option_strings:
@@ -97,7 +97,7 @@ def test_each_kind_of_failure_has_its_exit_code_and_one_line(
     assert captured.out == ""
 
 
-def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_exceptions_are_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: argparse.Namespace) -> int:
         raise ZeroDivisionError
 
@@ -111,7 +111,7 @@ def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("command", ["report", "compare"])
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b'{"schema": 1}', b"[" * 100_000])
-def test_what_is_no_run_ends_with_two_and_one_line(
+def test_an_invalid_run_file_exits_with_2_and_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: bytes
 ) -> None:
     (tmp_path / "run.json").write_bytes(content)
@@ -122,22 +122,20 @@ def test_what_is_no_run_ends_with_two_and_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_report_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_refuses_the_path_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = rundir.write(tmp_path, pictures=False) / "run.json"
     assert main(["report", str(path)]) == 2
     assert "expected a run's folder, with run.json in it" in capsys.readouterr().err
 
 
-def test_a_report_that_cannot_be_written_is_the_machines_fault(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_report_that_cannot_be_written_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = rundir.write(tmp_path, pictures=False)
     (folder / "report.html").mkdir()
     assert main(["report", str(folder)]) == 3
     assert f"{folder / 'report.html'}: can't be written" in capsys.readouterr().err
 
 
-def test_a_comparison_that_cannot_be_written_has_been_printed_before(
+def test_a_comparison_is_printed_even_if_its_page_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(rundir.write(tmp_path / "a", pictures=False))
@@ -147,7 +145,7 @@ def test_a_comparison_that_cannot_be_written_has_been_printed_before(
     assert "none/page.html: can't be written" in captured.err
 
 
-def test_a_misspelt_field_is_told_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_field_is_reported_with_the_nearest_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = rundir.write(tmp_path, lambda facts: facts.update(objectiv="x"), pictures=False)
     assert main(["report", str(folder)]) == 2
     assert "unknown field `objectiv`; did you mean 'objective'?" in capsys.readouterr().err

@@ -18,7 +18,7 @@ SIDE = graphs.SIDE
 Prepare = Callable[[PrePostProcessor], None]
 
 
-def told(processor: PrePostProcessor, layout: str = "NCHW") -> ov.preprocess.PreProcessSteps:
+def get_steps(processor: PrePostProcessor, layout: str = "NCHW") -> ov.preprocess.PreProcessSteps:
     """Return the preprocessing steps of the first input, with its layout set."""
     processor.input(0).model().set_layout(ov.Layout(layout))
     processor.input(0).tensor().set_layout(ov.Layout(layout))
@@ -31,15 +31,18 @@ def swap(processor: PrePostProcessor) -> None:
 
 
 FLAGS: dict[str, tuple[list[str], Prepare]] = {
-    "mean_values": (["--mean_values", "[10,20,30]"], lambda p: told(p).mean([10, 20, 30])),
-    "mean_values by name": (["--mean_values", "photo[10,20,30]"], lambda p: told(p).mean([10, 20, 30])),
-    "scale_values": (["--scale_values", "[2,3,4]"], lambda p: told(p).scale([2, 3, 4])),
-    "scale": (["--scale", "127.5"], lambda p: told(p).scale(127.5)),
-    "both": (["--scale_values=[2,3,4]", "--mean_values=(1 2 3)"], lambda p: told(p).mean([1, 2, 3]).scale([2, 3, 4])),
-    "reverse_input_channels": (["--reverse_input_channels"], lambda p: told(p).reverse_channels()),
+    "mean_values": (["--mean_values", "[10,20,30]"], lambda p: get_steps(p).mean([10, 20, 30])),
+    "mean_values by name": (["--mean_values", "photo[10,20,30]"], lambda p: get_steps(p).mean([10, 20, 30])),
+    "scale_values": (["--scale_values", "[2,3,4]"], lambda p: get_steps(p).scale([2, 3, 4])),
+    "scale": (["--scale", "127.5"], lambda p: get_steps(p).scale(127.5)),
+    "both": (
+        ["--scale_values=[2,3,4]", "--mean_values=(1 2 3)"],
+        lambda p: get_steps(p).mean([1, 2, 3]).scale([2, 3, 4]),
+    ),
+    "reverse_input_channels": (["--reverse_input_channels"], lambda p: get_steps(p).reverse_channels()),
     "all three": (
         ["--reverse_input_channels", "--mean_values", "1,2,3", "--scale_values", "58.4"],
-        lambda p: told(p).reverse_channels().mean([1, 2, 3]).scale(58.4),
+        lambda p: get_steps(p).reverse_channels().mean([1, 2, 3]).scale(58.4),
     ),
     "layout": (["--layout", "nchw->nhwc"], swap),
     "layout by name": (["--layout", "photo(nchw->nhwc)"], swap),
@@ -61,7 +64,7 @@ def infer(model: ov.Model, values: list[np.ndarray]) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", FLAGS)
-def test_a_flag_does_what_openvinos_own_preprocessing_does(name: str, tmp_path: Path) -> None:
+def test_a_flag_gives_the_outputs_of_openvinos_own_preprocessing(name: str, tmp_path: Path) -> None:
     words, prepare = FLAGS[name]
     path = graphs.write_onnx(tmp_path / "graph.onnx", "softmax")
     assert main(["convert", str(path), *words, "--output_dir", str(tmp_path / "out")]) == 0
@@ -92,7 +95,7 @@ def test_a_flag_does_what_openvinos_own_preprocessing_does(name: str, tmp_path: 
         ([], False),
     ],
 )
-def test_weights_are_halved_when_that_is_asked_for(words: list[str], halved: bool, tmp_path: Path) -> None:
+def test_weights_are_compressed_to_16_bits_only_if_requested(words: list[str], halved: bool, tmp_path: Path) -> None:
     path = graphs.write_onnx(tmp_path / "graph.onnx")
     assert main(["convert", str(path), *words, "--output_dir", str(tmp_path / "out")]) == 0
     ov.save_model(ov.convert_model(path), tmp_path / "own.xml", compress_to_fp16=halved)
@@ -108,13 +111,13 @@ def test_weights_are_halved_when_that_is_asked_for(words: list[str], halved: boo
 
 
 @pytest.mark.parametrize("flag", [[], ["-m"], ["-w"], ["--input_model"]])
-def test_a_graph_is_named_by_a_flag_or_without(flag: list[str], tmp_path: Path) -> None:
+def test_the_graph_may_be_given_by_a_flag_or_as_an_argument(flag: list[str], tmp_path: Path) -> None:
     path = graphs.write_onnx(tmp_path / "graph.onnx")
     assert main(["convert", *flag, str(path), "-o", str(tmp_path / "out"), "-n", "mine"]) == 0
     assert (tmp_path / "out/mine.bin").exists()
 
 
-def test_a_saved_model_and_a_meta_graph_have_flags_of_their_own(tmp_path: Path) -> None:
+def test_flags_for_saved_models_and_meta_graphs_accept_only_those(tmp_path: Path) -> None:
     saved = graphs.write_saved(tmp_path / "saved")
     own_graphs.write_meta(tmp_path / "model")
     for flag, path in (("--saved_model_dir", saved), ("--input_meta_graph", tmp_path / "model.meta")):
@@ -160,7 +163,7 @@ def test_several_outputs_come_in_the_order_of_the_flag(tmp_path: Path) -> None:
         (["--input_model", "other.onnx"], "expected one graph"),
     ],
 )
-def test_a_wrong_flag_is_refused_in_one_line(
+def test_an_invalid_flag_is_refused_in_one_line(
     words: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = graphs.write_onnx(tmp_path / "graph.onnx", "softmax")
@@ -171,12 +174,12 @@ def test_a_wrong_flag_is_refused_in_one_line(
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_nothing_to_convert_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_without_a_graph_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert"]) == 2
     assert "expected one graph, as PATH or by one of --input_model" in capsys.readouterr().err
 
 
-def test_a_mean_of_bytes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mean_values_for_an_input_of_bytes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = graphs.write_tflite(tmp_path / "graph.tflite", bits=8)
     assert main(["convert", str(path), "--mean_values", "[1,2,3]", "--output_dir", str(tmp_path)]) == 2
     assert "takes u8, but mean and scale need floats" in capsys.readouterr().err

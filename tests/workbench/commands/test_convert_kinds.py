@@ -63,7 +63,7 @@ KINDS = {
     "channels first": Kind(
         own_graphs.write_channels_first, "nchw.pb", {"photo": (1, 3, S, S)}, {"answer": (1, 2, S // 2 - 1, S // 2 - 1)}
     ),
-    "simulated 8 bits around nought": Kind(
+    "simulated 8 bits around zero": Kind(
         own_graphs.write_simulated,
         "qat.pb",
         {"photo": (1, S, S, 3)},
@@ -85,7 +85,7 @@ KINDS = {
         {"photo": (1, 8, 8, 3)},
         {"answer": (1, 8, 8, 4)},
     ),
-    "a signature of named answers": Kind(
+    "a signature of named outputs": Kind(
         own_graphs.write_signatures,
         "saved",
         {"photo": (-1, S, S, 3)},
@@ -93,7 +93,7 @@ KINDS = {
         "--signature find",
         ReadOptions(signature="find"),
     ),
-    "another signature": Kind(
+    "a second signature": Kind(
         own_graphs.write_signatures,
         "saved",
         {"photo": (1, S, S, 3)},
@@ -131,7 +131,7 @@ KINDS = {
         "--trust-lambda",
         ReadOptions(trust_lambda=True),
     ),
-    "two answers": Kind(
+    "two outputs": Kind(
         graphs.write_detector,
         "text.onnx",
         {"photo": (1, 3, S, S)},
@@ -147,7 +147,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_converted_and_answers_as_its_own_runtime_does(kind: str, tmp_path: Path) -> None:
+def test_the_ir_gives_the_outputs_of_the_graphs_own_runtime(kind: str, tmp_path: Path) -> None:
     case = KINDS[kind]
     path = tmp_path / case.name
     case.write(path, **case.how)
@@ -159,7 +159,7 @@ def test_it_is_converted_and_answers_as_its_own_runtime_does(kind: str, tmp_path
     theirs = run_source(path, values, [port.name for port in found.outputs], case.options)
     for one, other in zip(run_ir(found.path, values), theirs, strict=True):
         assert difference(one, other) <= case.most
-        assert np.ptp(other), "it answers the same everywhere, so agreement says nothing"
+        assert np.ptp(other), "the output is constant, so agreement proves nothing"
 
 
 REFUSED = {
@@ -200,7 +200,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_it_is_refused_in_a_sentence_that_can_be_followed(
+def test_an_unsupported_graph_is_refused_in_one_line_with_the_reason(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write, name, flags, reason = REFUSED[kind]
@@ -224,13 +224,13 @@ def test_it_is_refused_in_a_sentence_that_can_be_followed(
         (own_graphs.write_unranked, "unranked.pb", None, (S, S)),
     ],
 )
-def test_the_size_inside_replaces_the_guess(
+def test_a_size_fixed_inside_the_graph_replaces_the_default_size(
     write: Callable[[Path], Path], name: str, size: tuple[int, int] | None, given: tuple[int, int], tmp_path: Path
 ) -> None:
     assert probing.inspect(write(tmp_path / name), size).size == given
 
 
-def test_a_cut_behind_the_decoder_takes_pixels_of_its_own_size(tmp_path: Path) -> None:
+def test_a_graph_cut_after_its_picture_decoder_takes_pixels(tmp_path: Path) -> None:
     path = own_graphs.write_signatures(tmp_path / "saved")
     words = ["--signature", "decode", "--input", "auto", "--output_dir", str(tmp_path)]
     assert main(["convert", str(path), *words]) == 0
@@ -241,7 +241,7 @@ def test_a_cut_behind_the_decoder_takes_pixels_of_its_own_size(tmp_path: Path) -
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.98])
 @pytest.mark.parametrize("suffix", [".pb", ".onnx", ".tflite", ".keras", ".xml", ".meta"])
-def test_no_damaged_file_ends_in_a_traceback(
+def test_a_damaged_file_is_refused_in_one_line_without_a_traceback(
     suffix: str, share: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = tmp_path / f"whole{suffix}"
@@ -263,7 +263,7 @@ def test_no_damaged_file_ends_in_a_traceback(
 
 
 @pytest.mark.parametrize("name", ["row.keras", "row.h5", "damaged.onnx"])
-def test_nothing_but_its_own_words_is_on_the_error_stream(tmp_path: Path, name: str) -> None:
+def test_standard_error_has_only_messages_of_the_workbench(tmp_path: Path, name: str) -> None:
     import keras
 
     if name == "damaged.onnx":
@@ -272,6 +272,6 @@ def test_nothing_but_its_own_words_is_on_the_error_stream(tmp_path: Path, name: 
         keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)]).save(tmp_path / name)
     line = [sys.executable, "-m", "danmatte_workbench", "convert", str(tmp_path / name), "--output_dir", str(tmp_path)]
     ended = subprocess.run(line, capture_output=True, text=True, check=False)
-    own = [said for said in ended.stderr.splitlines() if said.startswith("workbench convert: ")]
+    own = [text for text in ended.stderr.splitlines() if text.startswith("workbench convert: ")]
     assert ended.stderr.splitlines() == own
     assert (ended.returncode, len(own)) == ((2, 1) if name == "damaged.onnx" else (0, 0))

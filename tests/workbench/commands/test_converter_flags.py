@@ -21,7 +21,7 @@ from danmatte_workbench.errors import InputError
         ("[1,3,64,64]", (InputFlag("", "[1,3,64,64]"),)),
     ],
 )
-def test_inputs_have_names_shapes_types_and_values(text: str, expected: tuple[InputFlag, ...]) -> None:
+def test_input_flags_are_parsed_into_names_shapes_types_and_values(text: str, expected: tuple[InputFlag, ...]) -> None:
     assert flags.parse_inputs(text) == expected
 
 
@@ -36,7 +36,7 @@ def test_inputs_have_names_shapes_types_and_values(text: str, expected: tuple[In
         ("->3", "expected NAME"),
     ],
 )
-def test_other_inputs_are_refused(text: str, reason: str) -> None:
+def test_invalid_input_flags_are_refused(text: str, reason: str) -> None:
     with pytest.raises(InputError, match="--input: ") as refused:
         flags.parse_inputs(text)
     assert reason in str(refused.value)
@@ -51,7 +51,7 @@ def test_other_inputs_are_refused(text: str, reason: str) -> None:
         ("(1 -1 64 3)", ("[1,?,64,3]",)),
     ],
 )
-def test_shapes_are_read_in_their_order(text: str, expected: tuple[str, ...]) -> None:
+def test_shapes_are_parsed_in_order(text: str, expected: tuple[str, ...]) -> None:
     assert flags.parse_shapes(text) == expected
 
 
@@ -65,17 +65,17 @@ def test_shapes_are_read_in_their_order(text: str, expected: tuple[str, ...]) ->
         ("data[1,2,3],info[4]", {"data": (1.0, 2.0, 3.0), "info": (4.0,)}),
     ],
 )
-def test_numbers_are_for_the_only_input_or_by_name(text: str, expected: dict[str, tuple[float, ...]]) -> None:
+def test_numbers_are_parsed_for_the_only_input_or_by_name(text: str, expected: dict[str, tuple[float, ...]]) -> None:
     assert flags.parse_numbers(text, "--mean_values") == expected
 
 
 @pytest.mark.parametrize("text", ["[]", "[a]", "data", "[nan]", "[inf]", "[1,2", "[1;2]"])
-def test_what_is_no_number_is_refused(text: str) -> None:
+def test_values_that_are_no_numbers_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--mean_values: expected numbers"):
         flags.parse_numbers(text, "--mean_values")
 
 
-def test_nothing_is_divided_by_nought() -> None:
+def test_a_scale_of_0_is_refused_and_a_mean_of_0_accepted() -> None:
     with pytest.raises(InputError, match="--scale_values: expected numbers"):
         flags.parse_numbers("[1,0,1]", "--scale_values")
     assert flags.parse_numbers("[1,0,1]", "--mean_values") == {"": (1.0, 0.0, 1.0)}
@@ -90,18 +90,18 @@ def test_nothing_is_divided_by_nought() -> None:
         ("x([n,c,h,w])", {"x": ("NCHW", "")}),
     ],
 )
-def test_layouts_are_for_the_only_input_or_by_name(text: str, expected: dict[str, tuple[str, str]]) -> None:
+def test_layouts_are_parsed_for_the_only_input_or_by_name(text: str, expected: dict[str, tuple[str, str]]) -> None:
     assert flags.parse_layouts(text) == expected
 
 
 @pytest.mark.parametrize("text", ["nhwc->nch", "nn", "x()", "->nhwc", "n h", "1234"])
-def test_other_layouts_are_refused(text: str) -> None:
+def test_invalid_layouts_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--layout: expected such as"):
         flags.parse_layouts(text)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("True", True), ("false", False), ("1", True), ("no", False)])
-def test_switches_are_written_as_people_write_them(text: str, expected: bool) -> None:
+def test_switches_accept_the_usual_spellings_of_true_and_false(text: str, expected: bool) -> None:
     assert flags.parse_switch(text) is expected
     with pytest.raises(InputError, match="expected True or False"):
         flags.parse_switch(f"{text}!")

@@ -36,7 +36,7 @@ def busy() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("busy")
-def test_quick_with_trials_that_are_far_too_short_ends_in_time_with_a_plain_word(tmp_path: Path) -> None:
+def test_a_quick_run_with_too_short_trials_ends_in_time_with_a_plain_message(tmp_path: Path) -> None:
     words = ["optimize", str(MODEL), "--effort", "quick", "--trial-s", "1"]
     places = [word for name in ("models", "runs", "store") for word in (f"--{name}", str(tmp_path / name))]
     started = time.monotonic()

@@ -41,13 +41,13 @@ def prepare(root: Path, graph: str, *words: str) -> tuple[Experiment, ProcessLim
     return optimize.prepare(cli.make_parser().parse_args(["optimize", str(root / graph), *data, *words]))
 
 
-def test_with_masks_half_a_point_of_iou_may_be_lost_and_two_without(root: Path) -> None:
+def test_the_default_iou_drop_is_0_5_points_with_true_masks_and_2_without(root: Path) -> None:
     labelled, _ = prepare(root, "segmenter.onnx")
     bare, _ = prepare(root, "segmenter.onnx", "--data", str(root / "bare"))
     assert (labelled.budget.limits, bare.budget.limits) == ({"iou_drop": 0.5}, {"iou_drop": 2.0})
 
 
-def test_limits_that_are_given_are_kept(root: Path) -> None:
+def test_given_limits_replace_the_defaults(root: Path) -> None:
     found, limits = prepare(
         root,
         "segmenter.onnx",
@@ -64,7 +64,7 @@ def test_limits_that_are_given_are_kept(root: Path) -> None:
     assert limits == ProcessLimits(7.0, 3.0)
 
 
-def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path) -> None:
+def test_a_graph_whose_output_is_not_a_mask_has_a_budget_of_disagreement(root: Path) -> None:
     usual, _ = prepare(root, "classifier.onnx")
     strict, _ = prepare(root, "classifier.onnx", "--max-disagreement", "0.1")
     assert (usual.budget.limits, strict.budget.limits) == ({"disagreement": 5.0}, {"disagreement": 0.1})
@@ -73,25 +73,25 @@ def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path
         prepare(root, "classifier.onnx", "--max-iou-drop", "0.5")
 
 
-def test_few_frames_too_are_calibrated_on_or_compared_on_never_both(root: Path) -> None:
+def test_few_frames_are_divided_between_calibration_and_comparison(root: Path) -> None:
     found, _ = prepare(root, "segmenter.onnx", "--effort", "quick")
     assert (len(found.data), len(found.calibration)) == (8, 4)
     assert not set(found.calibration.names) & set(found.data.names)
 
 
-def test_several_folders_are_compared_on_together(root: Path) -> None:
+def test_several_data_folders_are_combined(root: Path) -> None:
     words = ["--data", str(root / "bare"), "--data", str(SAMPLES), "--calibration", str(root / "data")]
     found, _ = prepare(root, "segmenter.onnx", *words)
     assert set(found.data.kinds.values()) == {"kind0", "kind1", "samples"}
     assert len(found.data) == 21
 
 
-def test_frames_to_calibrate_on_may_be_others(root: Path) -> None:
+def test_calibration_frames_may_be_given_separately(root: Path) -> None:
     found, _ = prepare(root, "segmenter.onnx", "--calibration", str(root / "bare"))
     assert (found.calibration.origins, len(found.calibration), len(found.data)) == ((root / "bare",), 9, 12)
 
 
-def test_a_third_of_many_frames_is_calibrated_on_and_not_compared(tmp_path: Path, root: Path) -> None:
+def test_a_third_of_many_frames_is_reserved_for_calibration(tmp_path: Path, root: Path) -> None:
     tiny.write_scenes(tmp_path / "many", 99, masks=False)
     found, _ = prepare(root, "segmenter.onnx", "--effort", "quick", "--data", str(tmp_path / "many"))
     assert (len(found.calibration), len(found.data)) == (32, 67)
@@ -121,12 +121,12 @@ def test_effort_objective_device_size_and_recipes_reach_the_search(root: Path) -
         ),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_runs(root: Path, words: list[str], says: str) -> None:
+def test_an_invalid_argument_is_refused_before_the_run(root: Path, words: list[str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         prepare(root, "segmenter.onnx", *words)
 
 
-def test_a_version_that_was_made_from_another_graph_is_told(plain: Source, built: Build, tmp_path: Path) -> None:
+def test_an_existing_version_of_a_different_graph_is_reported(plain: Source, built: Build, tmp_path: Path) -> None:
     """Exports of a framework often have the same name, and would become versions of one model."""
     place = run_places.Places(tmp_path / "models", tmp_path / "runs", tmp_path / "store")
     assert place.describe_namesake("tiny", "0" * 64) == ""
@@ -137,7 +137,7 @@ def test_a_version_that_was_made_from_another_graph_is_told(plain: Source, built
     assert place.describe_namesake("tiny", "0" * 64) == ""
 
 
-def test_all_broken_pictures_are_counted_before_anything_runs(root: Path, tmp_path: Path) -> None:
+def test_unreadable_pictures_are_counted_before_the_run(root: Path, tmp_path: Path) -> None:
     pictures = sorted((tiny.write_scenes(tmp_path / "broken", 9, masks=False)).rglob("*.png"))
     pictures[2].write_bytes(b"")
     pictures[4].write_bytes(b"no picture")
@@ -148,13 +148,13 @@ def test_all_broken_pictures_are_counted_before_anything_runs(root: Path, tmp_pa
         prepare(root, "segmenter.onnx", "--data", str(root / "data"), "--calibration", str(tmp_path / "broken"))
 
 
-def test_one_frame_is_no_data(root: Path, tmp_path: Path) -> None:
+def test_a_single_frame_is_refused(root: Path, tmp_path: Path) -> None:
     alone = tiny.write_scenes(tmp_path / "alone", 1)
     with pytest.raises(InputError, match="--data: expected at least two frames"):
         prepare(root, "segmenter.onnx", "--data", str(alone), "--calibration", str(root / "bare"))
 
 
-def test_frames_to_calibrate_on_are_none_of_those_that_are_compared(root: Path) -> None:
+def test_calibration_frames_that_are_also_compared_are_refused(root: Path) -> None:
     shared = str(root / "data/images")
     with pytest.raises(
         InputError, match=r"--calibration: 12 of its 12 frames are in --data, too, such as kind0_00\.png"
@@ -163,30 +163,30 @@ def test_frames_to_calibrate_on_are_none_of_those_that_are_compared(root: Path) 
 
 
 @pytest.mark.parametrize("flag", ["--models", "--runs", "--store", "--json"])
-def test_a_place_where_nothing_can_be_written_is_told_before_anything_runs(root: Path, flag: str) -> None:
+def test_an_unwritable_output_path_is_refused_before_the_run(root: Path, flag: str) -> None:
     place = root / "segmenter.onnx" / "below"
     with pytest.raises(MachineError, match=rf"{flag}: .*can't be written \(.*segmenter\.onnx isn't a folder\)"):
         prepare(root, "segmenter.onnx", flag, str(place / "facts.json" if flag == "--json" else place))
 
 
-def test_a_place_that_this_user_may_not_write_in_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_folder_without_write_permission_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_places.os, "access", lambda *_: False)
     with pytest.raises(MachineError, match=r"--models: .*can't be written \(no permission to write in "):
         prepare(root, "segmenter.onnx", "--models", str(root))
 
 
-def test_facts_go_to_standard_output_or_to_a_file_and_to_no_folder(root: Path) -> None:
+def test_json_accepts_standard_output_or_a_file_but_no_folder(root: Path) -> None:
     prepare(root, "segmenter.onnx", "--json", "-")
     with pytest.raises(InputError, match="--json: expected a file, received the folder"):
         prepare(root, "segmenter.onnx", "--json", str(root))
 
 
-def test_a_model_that_is_not_there_is_refused(root: Path) -> None:
+def test_an_unknown_model_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="no such file, and no such model"):
         prepare(root, "no-such-model")
 
 
-def test_run_folders_are_numbered_and_nobody_gets_anothers(tmp_path: Path) -> None:
+def test_concurrent_runs_get_different_numbered_folders(tmp_path: Path) -> None:
     (tmp_path / "home/7").mkdir(parents=True)
     (tmp_path / "home/notes").touch()
     gate = threading.Barrier(8)
@@ -200,14 +200,14 @@ def test_run_folders_are_numbered_and_nobody_gets_anothers(tmp_path: Path) -> No
     assert sorted(int(path.name) for path in made) == list(range(8, 16))
 
 
-def test_a_place_for_runs_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
+def test_a_run_folder_that_cannot_be_made_is_reported_as_a_machine_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="can't be written"):
         make_run_folder(tmp_path / "file" / "runs")
 
 
 @pytest.mark.usefixtures("in_process", "known_race")
-def test_a_winner_whose_answer_is_no_mask_is_published_by_its_meaning(
+def test_a_winner_whose_output_is_not_a_mask_is_published_with_its_meaning(
     tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = {"--models": "models", "--runs": "runs", "--store": "store", "--json": "facts.json"}
@@ -230,9 +230,9 @@ def test_a_winner_whose_answer_is_no_mask_is_published_by_its_meaning(
     assert read.fastest_baseline == STOCK
 
 
-def test_what_an_answer_is_may_be_said(root: Path) -> None:
-    said, _ = prepare(root, "classifier.onnx", "--meaning", "embedding")
-    assert [str(kind) for kind in said.source.kinds] == ["embedding (given by the user)"]
+def test_the_meaning_of_an_output_can_be_given(root: Path) -> None:
+    embedding, _ = prepare(root, "classifier.onnx", "--meaning", "embedding")
+    assert [str(kind) for kind in embedding.source.kinds] == ["embedding (given by the user)"]
     mask, _ = prepare(root, "segmenter.onnx", "--meaning", "regions:text")
     assert (mask.source.meaning, mask.source.kinds[0].region) == ("tensors", "text")
     assert mask.budget.limits == {"disagreement": 5.0}
@@ -261,7 +261,7 @@ def test_progress_is_closed_when_a_run_fails(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("in_process", "known_race")
-def test_what_was_found_is_reported_also_where_it_cannot_be_published(
+def test_the_report_is_written_even_if_publishing_fails(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Path:

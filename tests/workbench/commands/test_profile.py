@@ -19,13 +19,13 @@ def run(*words: str) -> int:
     return profile.run(parser.parse_args(words))
 
 
-def test_two_graphs_are_set_side_by_side(built: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_graphs_are_profiled_side_by_side(built: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, after = (str(built(tiny.PLAIN, name).path) for name in ("float", "int8"))
     assert run(before, after, "--runs", "2", "--json", str(tmp_path / "layers.json")) == 0
-    said = capsys.readouterr().out
-    assert said.count("floats in f32") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("floats in f32") == 2
     for word in ("kind", "precision", "Convolution", "i8"):
-        assert word in said
+        assert word in printed
     facts = json.loads((tmp_path / "layers.json").read_text())
     assert list(facts["graphs"]) == [before, after]
     measured = {"name", "kind", "precision", "kernel", "ms"}
@@ -39,7 +39,7 @@ def test_two_graphs_are_set_side_by_side(built: Build, tmp_path: Path, capsys: p
     assert facts["host"]["cores"] >= 1
 
 
-def test_a_folder_stands_for_its_graph(built: Build, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_accepted_in_place_of_the_graph_in_it(built: Build, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(built(tiny.PLAIN).path.parent), "--runs", "1", "--rows", "3") == 0
     assert "layers" in capsys.readouterr().out
 
@@ -52,19 +52,19 @@ def test_a_folder_stands_for_its_graph(built: Build, capsys: pytest.CaptureFixtu
         (("nowhere.xml", "--runs", "0"), "--runs: expected 1 or more, received 0"),
     ],
 )
-def test_a_wrong_word_is_refused(words: tuple[str, ...], says: str) -> None:
+def test_an_invalid_argument_is_refused(words: tuple[str, ...], says: str) -> None:
     with pytest.raises(InputError, match=says):
         run(*words)
 
 
-def test_something_else_than_an_ir_is_refused(tmp_path: Path) -> None:
+def test_a_graph_that_is_no_ir_is_refused(tmp_path: Path) -> None:
     graph = tmp_path / "graph.pb"
     graph.write_bytes(b"")
     with pytest.raises(InputError, match="make one with workbench convert"):
         run(str(graph))
 
 
-def test_what_takes_longest_is_printed_first_and_no_more_rows_than_asked_for(
+def test_the_slowest_layers_are_printed_first_up_to_the_limit_of_rows(
     built: Build, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -93,7 +93,7 @@ def test_a_negative_number_of_threads_is_refused(threads: str) -> None:
         run("graph.xml", f"--threads={threads}")
 
 
-def test_a_place_that_cannot_be_written_is_the_machines_fault(built: Build, tmp_path: Path) -> None:
+def test_an_unwritable_json_path_is_reported_as_a_machine_error(built: Build, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="can't be written"):
         run(str(built(tiny.PLAIN).path), "--runs", "1", "--json", str(tmp_path / "file/out.json"))

@@ -26,20 +26,22 @@ def run(*words: str | Path) -> int:
     return sweep.run(parser.parse_args([str(word) for word in words]))
 
 
-def test_an_ir_is_swept_and_told(capsys: pytest.CaptureFixture[str], tmp_path: Path, labelled: Dataset) -> None:
+def test_a_sweep_of_an_ir_is_printed_and_written_as_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, labelled: Dataset
+) -> None:
     graph = inner.write(tmp_path / "graph.xml")
     target = tmp_path / "sweep.json"
     assert run(graph.path, "--seconds", "6", "--data", labelled.origins[0], "--json", target) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("threads: ")
-    assert "best throughput: " in said
-    told = json.loads(target.read_text("utf-8"))
-    assert told["graph"]["digest"] == graph.digest
-    assert told["points"][0]["throughput"]["value"] > 0
-    assert all(curve["axis"] in ("batch", "threads") for curve in told["curves"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("threads: ")
+    assert "best throughput: " in printed
+    written = json.loads(target.read_text("utf-8"))
+    assert written["graph"]["digest"] == graph.digest
+    assert written["points"][0]["throughput"]["value"] > 0
+    assert all(curve["axis"] in ("batch", "threads") for curve in written["curves"])
 
 
-def test_a_published_version_keeps_its_precision(
+def test_a_published_version_is_swept_in_its_precision(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, plain: Source, built: Build
 ) -> None:
     tiny.write(tmp_path / "models/tiny", tiny.PLAIN)
@@ -60,7 +62,7 @@ def test_a_published_version_keeps_its_precision(
         (("{graph}", "--data", "{graph}"), InputError, "expected a folder of pictures or a video"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_starts(
+def test_an_invalid_argument_is_refused_before_the_sweep(
     tmp_path: Path, words: tuple[str, ...], error: type[Exception], says: str
 ) -> None:
     graph = inner.write(tmp_path / "graph.xml")
@@ -70,13 +72,13 @@ def test_what_is_wrong_is_said_before_anything_starts(
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
 def test_impossible_seconds_are_refused(capsys: pytest.CaptureFixture[str], seconds: str) -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as ended:
         run("graph.xml", f"--seconds={seconds}")
-    assert left.value.code == 2
+    assert ended.value.code == 2
     assert f"expected seconds above 0, received '{seconds}'" in capsys.readouterr().err
 
 
-def test_an_input_of_any_size_is_refused(tmp_path: Path) -> None:
+def test_a_graph_with_an_input_of_dynamic_size_is_refused(tmp_path: Path) -> None:
     model = openvino.read(inner.write(tmp_path / "graph.xml").path)
     model.reshape([1, -1, -1, 3])
     loose = openvino.save(model, tmp_path / "loose.xml")
@@ -85,9 +87,7 @@ def test_an_input_of_any_size_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [("u8", 0, 255), ("f32", 0.0, 1.0)], ids=["pixels", "normalised"])
-def test_without_frames_it_is_noise_of_the_inputs_shape_and_the_same_every_time(
-    dtype: str, low: float, high: float
-) -> None:
+def test_without_frames_reproducible_noise_of_the_inputs_shape_is_used(dtype: str, low: float, high: float) -> None:
     artifact = Artifact(Path("x.xml"), "", (Port("x", (1, 8, 9, 3), dtype),))
     once, again = (sweep._make_pictures(artifact, None) for _ in range(2))
     assert len(once) == sweep.PICTURES
@@ -96,7 +96,7 @@ def test_without_frames_it_is_noise_of_the_inputs_shape_and_the_same_every_time(
     assert low <= min(picture.min() for picture in once) < max(picture.max() for picture in once) <= high
 
 
-def test_frames_go_only_where_pictures_go(labelled: Dataset) -> None:
+def test_frames_are_refused_for_a_graph_that_takes_no_pictures(labelled: Dataset) -> None:
     artifact = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
     with pytest.raises(
         InputError, match=r"--data: expected a graph with an input of \[1, H, W, 3\], x\.xml has \[1, 3, 8, 8\]"

@@ -71,16 +71,16 @@ POINTS = (
 def swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     """Runs the command on a small graph with the points above instead of a sweep."""
     graph = inner.write(tmp_path / "graph.xml")
-    asked: dict[str, object] = {}
+    requested: dict[str, object] = {}
 
     def run_sweep(artifact: object, pictures: list[object], **options: object) -> tuple[Point, ...]:
-        asked.update(options, pictures=pictures)
+        requested.update(options, pictures=pictures)
         options["report"]("half [bold]done[/bold]")  # type: ignore[operator]
         return POINTS
 
     monkeypatch.setattr(sweep, "run_sweep", run_sweep)
     start = lambda *words: run(sweep_command, graph.path, *words)  # noqa: E731
-    start.asked = asked  # type: ignore[attr-defined]
+    start.requested = requested  # type: ignore[attr-defined]
     return start
 
 
@@ -98,7 +98,7 @@ def test_a_sweeps_points_are_listed_from_the_best_ratio_down_and_failures_last(
     ]
 
 
-def test_what_a_sweep_reports_on_its_way_is_printed_as_it_is(
+def test_progress_of_a_sweep_is_printed_without_interpreting_markup(
     swept: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     swept()
@@ -106,20 +106,20 @@ def test_what_a_sweep_reports_on_its_way_is_printed_as_it_is(
 
 
 @pytest.mark.parametrize("objective", ["throughput", "latency"])
-def test_the_best_setting_is_named_or_said_not_to_be_certain(
+def test_the_best_setting_is_named_or_reported_as_uncertain(
     swept: Callable[..., int], capsys: pytest.CaptureFixture[str], objective: str
 ) -> None:
     swept()
     best = sweep.find_best(POINTS, objective)
-    said = str(best.setting) if best else "no setting is certainly better than the default"
-    assert f"best {objective}: {said}" in capsys.readouterr().out
+    best_text = str(best.setting) if best else "no setting is certainly better than the default"
+    assert f"best {objective}: {best_text}" in capsys.readouterr().out
 
 
-def test_without_frames_a_sweep_runs_on_the_same_noise_every_time(swept: Callable[..., int]) -> None:
+def test_without_frames_a_sweep_runs_on_reproducible_noise(swept: Callable[..., int]) -> None:
     seen = []
     for _ in range(2):
         swept()
-        seen.append(swept.asked["pictures"])  # type: ignore[attr-defined]
+        seen.append(swept.requested["pictures"])  # type: ignore[attr-defined]
     first, second = seen
     assert len(first) == len(second) == sweep_command.PICTURES
     assert all((one == other).all() for one, other in zip(first, second, strict=True))
@@ -129,12 +129,12 @@ def test_without_frames_a_sweep_runs_on_the_same_noise_every_time(swept: Callabl
 
 def test_device_precision_and_seconds_reach_the_sweep(swept: Callable[..., int]) -> None:
     swept("--precision", "bf16", "--seconds", "7", "--device", "AUTO:CPU")
-    asked = swept.asked  # type: ignore[attr-defined]
-    assert asked["budget_s"] == 7
-    assert (asked["base"].precision, asked["base"].device) == ("bf16", "AUTO:CPU")
+    requested = swept.requested  # type: ignore[attr-defined]
+    assert requested["budget_s"] == 7
+    assert (requested["base"].precision, requested["base"].device) == ("bf16", "AUTO:CPU")
 
 
-def test_a_sweeps_json_holds_what_failed_as_well(swept: Callable[..., int], tmp_path: Path) -> None:
+def test_the_json_of_a_sweep_includes_failed_settings(swept: Callable[..., int], tmp_path: Path) -> None:
     assert swept("--json", tmp_path / "sweep.json") == 0
     written = json.loads((tmp_path / "sweep.json").read_text("utf-8"))
     assert [point["batch"] for point in written["points"]] == [1, 4, 16, 2]
@@ -168,7 +168,9 @@ def profiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., i
     return lambda *words, graphs=2: run(profile_command, *paths[:graphs], *words)
 
 
-def test_shares_are_of_each_graphs_own_time(profiled: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_shares_are_relative_to_each_graphs_own_time(
+    profiled: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert profiled() == 0
     rows = read_rows(capsys.readouterr().out)
     assert rows[0] == ["kind", "before, ms", "share", "after, ms", "share"]
@@ -181,7 +183,7 @@ def test_shares_are_of_each_graphs_own_time(profiled: Callable[..., int], capsys
     }
 
 
-def test_layers_of_two_graphs_stand_side_by_side_the_dearest_first(
+def test_layers_of_two_graphs_are_listed_side_by_side_slowest_first(
     profiled: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     profiled()
@@ -194,13 +196,13 @@ def test_layers_of_two_graphs_stand_side_by_side_the_dearest_first(
     assert ["new", "Reorder", "–", "", "0.500", "jit f32"] in rows
 
 
-def test_one_graph_has_one_column(profiled: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_graph_is_shown_in_one_column(profiled: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     profiled("--rows", "1", graphs=1)
     rows = read_rows(capsys.readouterr().out)
     assert rows[-2:] == [["layer", "kind", "before, ms", "by"], ["a", "Convolution", "6.000", "jit f32"]]
 
 
-def test_the_whole_time_is_said_and_another_precision_than_asked_for(
+def test_the_total_time_and_a_precision_that_differs_from_the_request_are_printed(
     profiled: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     profiled()
@@ -243,7 +245,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hardware], None]:
 
 
 @pytest.mark.usefixtures("machine")
-def test_every_device_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_device_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(devices_command) == 0
     headings, *rows = read_rows(capsys.readouterr().out)
     assert headings == ["device", "what it is", "capabilities", "streams"]
@@ -252,7 +254,7 @@ def test_every_device_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows[1][2:] == ["", "up to 2"]
 
 
-def test_the_processs_share_of_the_machine_is_said(
+def test_the_threads_and_cpus_available_to_the_process_are_printed(
     machine: Callable[[Hardware], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(devices_command)
@@ -268,7 +270,7 @@ def test_the_processs_share_of_the_machine_is_said(
 
 
 @pytest.mark.usefixtures("machine")
-def test_devices_as_json_may_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_can_be_written_as_json_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(devices_command, "--json", "-") == 0
     text = capsys.readouterr().out
     written = json.loads(text[text.index("{") :])

@@ -33,19 +33,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """Replace the training, and record its arguments."""
     from danmatte_workbench.training.deeplab import course
 
-    asked: list[tuple[object, ...]] = []
+    recorded: list[tuple[object, ...]] = []
 
-    def note(*arguments: object) -> Path:
-        asked.append(arguments)
+    def record(*arguments: object) -> Path:
+        recorded.append(arguments)
         return Path("out/graph.pb")
 
-    monkeypatch.setattr(course, "train", note)
+    monkeypatch.setattr(course, "train", record)
     monkeypatch.setattr(backend, "choose", lambda: "tensorflow")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    return asked
+    return recorded
 
 
-def test_data_weights_place_and_seed_reach_the_training(
+def test_data_weights_output_folder_and_seed_reach_the_training(
     calls: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*GIVEN, "--output-dir", "out", "--seed", "7") == 0
@@ -53,52 +53,54 @@ def test_data_weights_place_and_seed_reach_the_training(
     assert capsys.readouterr().out == "trained out/graph.pb; try it:  workbench evaluate out/graph.pb --data d/val\n"
 
 
-def test_a_backend_that_the_user_chose_stays(calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keras_backend_chosen_by_the_user_is_kept(
+    calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     run(*GIVEN)
     assert os.environ["KERAS_BACKEND"] == "torch"
     assert calls[0][3:] == (Path("build/training"), 1)
 
 
-def test_data_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_data_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
         run(*GIVEN[2:])
-    assert left.value.code == 2
+    assert ended.value.code == 2
     assert "required: --data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["--initial", "--teacher"])
-def test_weights_and_a_teacher_are_needed_to_train_deeplab(missing: str) -> None:
+def test_weights_and_a_teacher_are_required_to_train_deeplab(missing: str) -> None:
     at = GIVEN.index(missing)
     with pytest.raises(InputError, match=f"{missing}: expected a file to train deeplab with"):
         run("deeplab", *GIVEN[:at], *GIVEN[at + 2 :])
 
 
-def test_deeplab_is_what_is_trained_when_no_network_is_named(calls: list[tuple[object, ...]]) -> None:
+def test_deeplab_is_trained_by_default(calls: list[tuple[object, ...]]) -> None:
     run(*GIVEN)
     run("deeplab", *GIVEN)
     assert calls[0] == calls[1]
 
 
-def test_the_network_that_judges_needs_pictures_only(
+def test_the_quality_network_requires_pictures_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from danmatte_workbench.training.quality import course
 
-    asked: list[object] = []
+    recorded: list[object] = []
 
-    def note(*arguments: object, **options: object) -> Path:
-        asked.extend([*arguments, options])
+    def record(*arguments: object, **options: object) -> Path:
+        recorded.extend([*arguments, options])
         return Path("out/quality_graph.pb")
 
-    monkeypatch.setattr(course, "train", note)
+    monkeypatch.setattr(course, "train", record)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert run("quality", "--data", "d", "--output-dir", "out", "--seed", "7") == 0
-    assert asked == [Path("d"), Path("out"), {"seed": 7}]
+    assert recorded == [Path("d"), Path("out"), {"seed": 7}]
     assert "workbench optimize out/model.toml --data d/val" in capsys.readouterr().out
 
 
-def test_a_student_starts_from_what_pruning_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_student_starts_from_the_weights_that_pruning_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from danmatte_workbench.training.deeplab import course, student
 
     whole, pruned = ([(np.full((1, 1, 2, number), 1.0), np.zeros(number))] for number in (4, 3))
@@ -121,7 +123,9 @@ def test_a_student_starts_from_what_pruning_left(monkeypatch: pytest.MonkeyPatch
     assert given == ["kernels of graph.pb", (1, 1, 2, 4), (1, 1, 2, 3), places]
 
 
-def test_a_student_goes_on_from_an_earlier_ones_graph(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_student_continues_from_the_graph_of_an_earlier_student(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from danmatte_workbench.training.deeplab import course
 
     given: list[object] = []
@@ -136,7 +140,7 @@ def test_a_student_goes_on_from_an_earlier_ones_graph(monkeypatch: pytest.Monkey
     assert given == [Path("d"), Path("graph.pb"), Path("official.tflite"), "kernels of earlier.pb", Path("out"), 2]
 
 
-def test_another_student_is_not_taken_from_the_folder_of_an_earlier_one(
+def test_a_student_of_a_different_share_needs_a_different_output_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from danmatte_workbench.training.deeplab import course
@@ -154,8 +158,8 @@ def test_another_student_is_not_taken_from_the_folder_of_an_earlier_one(
     assert shares == [0.35, 0.35]
 
 
-def test_a_student_is_carved_or_goes_on_but_not_both(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+def test_student_and_student_from_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
         run(*GIVEN, "--student", "0.35", "--student-from", "earlier.pb")
-    assert left.value.code == 2
+    assert ended.value.code == 2
     assert "not allowed with argument --student" in capsys.readouterr().err

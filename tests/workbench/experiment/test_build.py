@@ -37,7 +37,9 @@ def list_built(folder: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/candidate.json")}
 
 
-def test_the_second_time_it_comes_from_the_store(plain: Source, whole: Recipe, frames: Path, tmp_path: Path) -> None:
+def test_a_recipe_built_before_is_returned_from_the_store(
+    plain: Source, whole: Recipe, frames: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     first, made = builder(plain, dataset.load(frames), store).build(whole), list_built(store)
     assert builder(plain, dataset.load(frames), store).build(whole) == first
@@ -45,7 +47,7 @@ def test_the_second_time_it_comes_from_the_store(plain: Source, whole: Recipe, f
     assert builder(plain, dataset.load(frames), store).find(whole) == first
 
 
-def test_another_name_for_the_same_recipe_is_the_same(
+def test_equal_recipes_with_different_names_are_built_once(
     plain: Source, whole: Recipe, frames: Path, tmp_path: Path
 ) -> None:
     here = builder(plain, dataset.load(frames), tmp_path / "store")
@@ -54,7 +56,9 @@ def test_another_name_for_the_same_recipe_is_the_same(
     assert len(list_built(tmp_path / "store")) == 1
 
 
-def test_other_frames_matter_only_to_what_looks_at_them(plain: Source, frames: Path, tmp_path: Path) -> None:
+def test_changed_frames_change_the_keys_only_of_recipes_that_use_frames(
+    plain: Source, frames: Path, tmp_path: Path
+) -> None:
     recipes = [find_recipe(name, plain) for name in ("float", "int8", "int8-pruned30")]
 
     def compute_keys() -> list[str]:
@@ -67,14 +71,16 @@ def test_other_frames_matter_only_to_what_looks_at_them(plain: Source, frames: P
     assert [a == b for a, b in zip(before, compute_keys(), strict=True)] == [True, False, False]
 
 
-def test_only_as_many_frames_matter_as_a_step_looks_at(plain: Source, whole: Recipe, tmp_path: Path) -> None:
+def test_a_key_depends_only_on_the_frames_that_a_step_uses(plain: Source, whole: Recipe, tmp_path: Path) -> None:
     data = dataset.load(tiny.write_scenes(tmp_path / "data", 6))
     few = replace(whole, steps=(*whole.steps, Quantize(frames=2)))
     more, less = (builder(plain, some, tmp_path / "store") for some in (data, data.pick(4)))
     assert more.compute_key(few) == less.compute_key(few)
 
 
-def test_masks_matter_only_to_what_looks_at_them(plain: Source, whole: Recipe, tmp_path: Path) -> None:
+def test_changed_masks_change_the_keys_only_of_steps_that_use_masks(
+    plain: Source, whole: Recipe, tmp_path: Path
+) -> None:
     folder = tiny.write_scenes(tmp_path / "data", 6)
     steps = [Quantize(), Quantize(max_drop=0.5), Distil(), Distil(truth=0.5)]
 
@@ -87,7 +93,7 @@ def test_masks_matter_only_to_what_looks_at_them(plain: Source, whole: Recipe, t
     assert [a == b for a, b in zip(before, compute_keys(), strict=True)] == [True, False, True, False]
 
 
-def test_frames_that_accuracy_is_checked_on_matter_too(plain: Source, whole: Recipe, tmp_path: Path) -> None:
+def test_a_key_depends_on_the_frames_that_accuracy_is_checked_on(plain: Source, whole: Recipe, tmp_path: Path) -> None:
     data = dataset.load(tiny.write_scenes(tmp_path / "data", 6))
     checked = replace(whole, steps=(*whole.steps, Quantize(frames=2, max_drop=0.5, checked_frames=3)))
     assert checked.frames == 5
@@ -95,7 +101,7 @@ def test_frames_that_accuracy_is_checked_on_matter_too(plain: Source, whole: Rec
     assert more.compute_key(checked) != less.compute_key(checked)
 
 
-def test_it_goes_on_from_the_longest_part_that_is_there(
+def test_a_build_continues_from_the_longest_stored_beginning(
     plain: Source, whole: Recipe, frames: Path, tmp_path: Path
 ) -> None:
     longer = replace(whole, name="child", steps=(*whole.steps, Reshape(33, 65)))
@@ -110,7 +116,7 @@ def test_it_goes_on_from_the_longest_part_that_is_there(
     assert alone.artifact.digest == child.artifact.digest
 
 
-def test_a_refusal_is_kept_and_a_crash_is_not(plain: Source, whole: Recipe, frames: Path, tmp_path: Path) -> None:
+def test_a_refusal_is_stored_and_a_timeout_is_not(plain: Source, whole: Recipe, frames: Path, tmp_path: Path) -> None:
     data = dataset.load(frames)
     here = builder(plain, data, tmp_path / "store")
     rash = replace(whole, name="rash", steps=(make_step("cut", {"output": "nowhere"}, plain),))
@@ -126,7 +132,7 @@ def test_a_refusal_is_kept_and_a_crash_is_not(plain: Source, whole: Recipe, fram
     assert here.find(whole) is None
 
 
-def test_what_recipes_have_in_common_and_takes_long_is_kept_for_the_next(
+def test_a_slow_beginning_that_recipes_share_is_stored(
     plain: Source, whole: Recipe, frames: Path, tmp_path: Path
 ) -> None:
     here = builder(plain, dataset.load(frames), tmp_path / "store")

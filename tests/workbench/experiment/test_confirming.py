@@ -26,7 +26,7 @@ def make_frames(count: int, kinds: Sequence[str] = ("",)) -> Dataset:
 
 
 def make_score(name: str, lost: float) -> Score:
-    """Return the score of a picture that loses so many points."""
+    """Return the score of a picture that loses this many points."""
     both = round(AREA * (1 - lost / 100))
     return Score(name, both, AREA, both, AREA, truth=AREA, painted=both, counted=4 * AREA)
 
@@ -37,7 +37,7 @@ class KnownLosses:
 
     lost: dict[str, dict[str, float]]
     data: Dataset
-    asked: list[tuple[str, frozenset[str], float]] = field(default_factory=list)
+    calls: list[tuple[str, frozenset[str], float]] = field(default_factory=list)
 
     def __call__(
         self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "", *, anew: bool = False
@@ -45,7 +45,7 @@ class KnownLosses:
         scores = [
             make_score(name, self.lost[item.name + level][name]) for item, frames in picks for name in frames.names
         ]
-        self.asked += [(item.name, frozenset(frames.names), confidence) for item, frames in picks]
+        self.calls += [(item.name, frozenset(frames.names), confidence) for item, frames in picks]
         own = [make_score(score.name, 0.0) for score in scores]
         return ScoredFrames(scores, own, self.data.kinds).measure(HOST, confidence=confidence, anew=anew)
 
@@ -56,7 +56,7 @@ def enter(known: KnownLosses, division: Division, budget: Budget, speeds: dict[s
     for name, speed in speeds.items():
         item = trial(name, measured("throughput", speed))
         found.append(item.take(known([(item, division.choosing)], 0.95)).judge(budget))
-    known.asked.clear()
+    known.calls.clear()
     return found
 
 
@@ -66,7 +66,7 @@ def draw(data: Dataset, mean: float, seed: int) -> dict[str, float]:
     return {name: float(np.clip(mean + 1.5 * value, -20, 60)) for name, value in zip(data.names, values, strict=True)}
 
 
-def test_many_frames_are_divided_and_of_few_all_choose_and_confirm_in_turn() -> None:
+def test_many_frames_are_divided_and_few_are_cross_validated() -> None:
     many = Division.of(make_frames(120, ("sea", "night")))
     assert (len(many.choosing), len(many.confirming), many.folds) == (40, 80, ())
     assert not set(many.choosing.names) & set(many.confirming.names)
@@ -77,7 +77,7 @@ def test_many_frames_are_divided_and_of_few_all_choose_and_confirm_in_turn() -> 
     assert [len(fold) for fold in Division.of(make_frames(1)).folds] == [1]
 
 
-def test_pictures_of_a_kind_each_are_divided_too() -> None:
+def test_frames_are_divided_even_if_each_has_a_different_kind() -> None:
     """With a folder for each person, each kind has a single picture."""
     many = Division.of(make_frames(120, [f"person{number}" for number in range(120)]))
     assert (len(many.choosing), len(many.confirming), many.folds) == (40, 80, ())
@@ -85,7 +85,7 @@ def test_pictures_of_a_kind_each_are_divided_too() -> None:
     assert [len(fold) for fold in few.folds] == [4] * 10
 
 
-def test_the_winner_is_told_by_frames_that_had_no_part_in_the_choice() -> None:
+def test_the_winners_loss_is_measured_on_frames_that_did_not_choose_it() -> None:
     data = make_frames(150)
     division = Division.of(data)
     lucky = {name: -3.0 if name in division.choosing.names else 0.4 for name in data.names}
@@ -98,11 +98,11 @@ def test_the_winner_is_told_by_frames_that_had_no_part_in_the_choice() -> None:
     assert first.confirmation.choosing.measurements[0].value == pytest.approx(-3)
     assert (first.confirmation.frames, first.confirmation.attempt, first.confirmation.crossed) == (100, 1, False)
     assert first.get("throughput").value == 90  # type: ignore[union-attr]
-    assert known.asked == [("lucky", frozenset(division.confirming.names), pytest.approx(0.975))]
+    assert known.calls == [("lucky", frozenset(division.confirming.names), pytest.approx(0.975))]
     assert other.confirmation is None
 
 
-def test_what_varies_too_much_to_be_confirmed_costs_no_attempt() -> None:
+def test_a_candidate_whose_losses_vary_too_much_costs_no_attempt() -> None:
     data = make_frames(150)
     division = Division.of(data)
     wild = {name: 12.0 * lost for name, lost in draw(data, 0.0, 4).items()}
@@ -116,10 +116,10 @@ def test_what_varies_too_much_to_be_confirmed_costs_no_attempt() -> None:
     assert second.verdict.accepted
     assert second.confirmation is not None
     assert second.confirmation.attempt == 1
-    assert {name for name, *_ in known.asked} == {"steady"}
+    assert {name for name, *_ in known.calls} == {"steady"}
 
 
-def test_where_nothing_steadier_is_left_what_varies_is_tried_all_the_same() -> None:
+def test_a_candidate_whose_losses_vary_is_confirmed_if_it_is_the_only_one() -> None:
     data = make_frames(150)
     division = Division.of(data)
     wild = {name: 12.0 * lost for name, lost in draw(data, -2.0, 4).items()}
@@ -129,7 +129,7 @@ def test_where_nothing_steadier_is_left_what_varies_is_tried_all_the_same() -> N
     assert found.confirmation is not None
 
 
-def test_where_the_winner_falls_the_next_best_is_confirmed_with_a_wider_interval() -> None:
+def test_if_the_winner_is_not_confirmed_the_next_is_with_a_wider_interval() -> None:
     data = make_frames(150)
     division = Division.of(data)
     lucky = {name: 0.0 if name in division.choosing.names else 2.0 for name in data.names}
@@ -140,16 +140,16 @@ def test_where_the_winner_falls_the_next_best_is_confirmed_with_a_wider_interval
     a, b, c = referee.confirm(enter(known, division, Budget(0.5), {"a": 90, "b": 80, "c": 50}))
     assert [item.verdict.accepted for item in (a, b, c)] == [False, False, True]
     assert a.verdict.broken == ("not confirmed: iou_drop is 2 points, the limit is 0.5",)
-    assert [confidence for *_, confidence in known.asked] == pytest.approx([1 - 0.05 / 2, 1 - 0.05 / 6, 1 - 0.05 / 12])
+    assert [confidence for *_, confidence in known.calls] == pytest.approx([1 - 0.05 / 2, 1 - 0.05 / 6, 1 - 0.05 / 12])
     alone = known([(c, division.confirming)], 0.95).measurements[0]
-    told = c.get("iou_drop")
-    assert told is not None
-    assert told.high - told.low > alone.high - alone.low
+    reported = c.get("iou_drop")
+    assert reported is not None
+    assert reported.high - reported.low > alone.high - alone.low
     assert lines[0].startswith("a: not confirmed, loses 2 points")
     assert lines[2].startswith("c: confirmed, loses ")
 
 
-def test_where_all_fall_none_is_accepted() -> None:
+def test_if_no_candidate_is_confirmed_none_is_accepted() -> None:
     data = make_frames(150)
     division = Division.of(data)
     lucky = {name: 0.0 if name in division.choosing.names else 2.0 for name in data.names}
@@ -160,7 +160,7 @@ def test_where_all_fall_none_is_accepted() -> None:
     assert not any(item.verdict.accepted for item in found)
 
 
-def test_the_budget_holds_in_every_kind_or_the_next_best_wins() -> None:
+def test_a_candidate_over_budget_in_one_kind_of_scene_loses_to_the_next_best() -> None:
     data = make_frames(300, ("day", "night"))
     division = Division.of(data)
     # Overall it loses nothing: it gains by day what it loses at night.
@@ -175,19 +175,19 @@ def test_the_budget_holds_in_every_kind_or_the_next_best_wins() -> None:
     assert [(item.kind, round(item.loss.value, 1)) for item in even.kinds] == [("day", 0.2), ("night", 0.2)]
 
 
-def test_a_graph_that_runs_in_two_ways_is_confirmed_once() -> None:
+def test_a_graph_with_two_configurations_is_confirmed_once() -> None:
     data = make_frames(150)
     division = Division.of(data)
     known = KnownLosses(dict.fromkeys(("a", "b"), dict.fromkeys(data.names, 0.1)), data)
     one, other = enter(known, division, Budget(0.5), {"a": 90, "b": 80})
     other = Trial("b", one.recipe, one.configuration, measurements=other.measurements, verdict=other.verdict)
     found = Referee(division, Budget(0.5), "throughput", known).confirm([one, other])
-    assert len(known.asked) == 1
+    assert len(known.calls) == 1
     assert all(item.confirmation for item in found)
     assert found[1].get("throughput").value == 80  # type: ignore[union-attr]
 
 
-def test_what_was_asked_under_older_instruction_sets_is_confirmed_there_as_well() -> None:
+def test_candidates_compared_under_older_instruction_sets_are_confirmed_under_them() -> None:
     data = make_frames(150)
     division = Division.of(data)
     fine = dict.fromkeys(data.names, 0.1)
@@ -202,7 +202,7 @@ def test_what_was_asked_under_older_instruction_sets_is_confirmed_there_as_well(
     assert other.confirmation is not None
 
 
-def test_what_cannot_be_confirmed_failed_and_says_why() -> None:
+def test_a_candidate_that_cannot_be_confirmed_fails_with_the_reason() -> None:
     """Only a broken budget counts as rejection; a failed comparison doesn't."""
     data = make_frames(150)
     division = Division.of(data)
@@ -217,18 +217,18 @@ def test_what_cannot_be_confirmed_failed_and_says_why() -> None:
     assert found.state == "failed"
 
 
-def test_what_runs_the_same_graph_otherwise_is_measured_once_a_fold() -> None:
+def test_configurations_of_one_graph_are_measured_once_in_each_fold() -> None:
     data = make_frames(20)
     division = Division.of(data)
     known = KnownLosses({"a": draw(data, 0.0, 1)}, data)
     (entered,) = enter(known, division, Budget(90.0), {"a": 90})
-    known.asked.clear()
+    known.calls.clear()
     referee = Referee(division, Budget(90.0), "throughput", known)
     referee.confirm([entered, replace(entered, name="a, other configuration")])
-    assert len(known.asked) == 2 * len(division.folds)  # on the other folds, and on the fold itself
+    assert len(known.calls) == 2 * len(division.folds)  # on the other folds, and on the fold itself
 
 
-def test_few_frames_tell_of_what_would_have_been_chosen_without_them() -> None:
+def test_cross_validation_reports_a_higher_loss_than_a_lucky_choice() -> None:
     """The winner among ten equal candidates is lucky on its frames; the reported loss isn't."""
     data = make_frames(20)
     division = Division.of(data)
@@ -241,14 +241,14 @@ def test_few_frames_tell_of_what_would_have_been_chosen_without_them() -> None:
     assert found.confirmation is not None
     assert found.confirmation.crossed
     assert found.confirmation.confidence == pytest.approx(0.9875)
-    told, chosen = found.get("iou_drop"), best.get("iou_drop")
-    assert told is not None
+    reported, chosen = found.get("iou_drop"), best.get("iou_drop")
+    assert reported is not None
     assert chosen is not None
-    assert told.value > chosen.value
+    assert reported.value > chosen.value
 
 
 @pytest.mark.parametrize("count", [30, 240])
-def test_told_intervals_hold_the_true_loss_about_as_often_as_they_say(count: int) -> None:
+def test_reported_intervals_contain_the_true_loss_about_as_often_as_stated(count: int) -> None:
     """All candidates lose 0.4 and the luckiest is chosen; nearly every interval still covers 0.4."""
     data, hits, runs = make_frames(count), 0, 25
     division = Division.of(data)
@@ -260,7 +260,7 @@ def test_told_intervals_hold_the_true_loss_about_as_often_as_they_say(count: int
             item.add([measured("latency", 1.0 + place)]) for place, item in enumerate(entered)
         ]  # the luckiest is the fastest
         found = Referee(division, Budget(5.0), "latency", known).confirm(raced)
-        told = next(item for item in found if item.confirmation).get("iou_drop")
-        assert told is not None
-        hits += told.low <= 0.4 <= told.high
+        reported = next(item for item in found if item.confirmation).get("iou_drop")
+        assert reported is not None
+        hits += reported.low <= 0.4 <= reported.high
     assert hits >= 0.85 * runs

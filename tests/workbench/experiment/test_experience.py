@@ -23,7 +23,7 @@ TABLE = {
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch: pytest.MonkeyPatch) -> None:
+def known_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experience, "read", lambda: TABLE)
 
 
@@ -37,38 +37,38 @@ def told(monkeypatch: pytest.MonkeyPatch) -> None:
         ((), "AVX2"),
     ],
 )
-def test_a_cpu_is_known_by_its_units_for_8_bits(features: tuple[str, ...], units: str) -> None:
+def test_a_cpu_is_classified_by_its_8_bit_units(features: tuple[str, ...], units: str) -> None:
     assert name_units(features) == units
 
 
-def test_many_runs_are_surer_than_one_and_none_is_surer_than_broken_budgets() -> None:
+def test_sureness_rises_with_kept_budgets_and_falls_with_broken_ones() -> None:
     surenesses = [item.sureness for item in (Experience(5), Experience(1), Experience(), Experience(0, 3))]
     assert surenesses == sorted(surenesses, reverse=True)
     assert len(set(surenesses)) == 4
 
 
-def test_the_surest_come_first_then_the_fastest_and_unknown_ones_keep_their_places() -> None:
+def test_known_recipes_are_sorted_by_sureness_and_speed_and_new_ones_keep_their_places() -> None:
     names = ["broken", "new", "once", "sure", "faster", "last"]
     found = sort_by_experience([recipe(name=name) for name in names], ["avx512_vnni"])
     assert [item.name for item in found] == ["faster", "new", "sure", "once", "broken", "last"]
 
 
-def test_on_a_cpu_of_which_nothing_is_known_nothing_changes() -> None:
+def test_on_a_cpu_without_experience_the_order_is_unchanged() -> None:
     some = tuple(recipe(name=name) for name in ("broken", "sure"))
     assert sort_by_experience(some, ["avx2"]) == some
 
 
-def test_only_a_short_search_goes_by_it(plain: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(search, "sort_by_experience", lambda recipes: asked.append("sorted") or tuple(recipes))
+def test_only_a_quick_search_is_sorted_by_experience(plain: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(search, "sort_by_experience", lambda recipes: calls.append("sorted") or tuple(recipes))
     for effort, count in (("standard", 0), ("thorough", 0), ("quick", 1)):
         propose_trials(plain, LEVELS[effort], SearchOptions())  # type: ignore[index]
-        assert len(asked) == count
+        assert len(calls) == count
     propose_trials(plain, LEVELS["quick"], SearchOptions(recipes=("int8", "float")))
-    assert len(asked) == 1  # named recipes keep the user's order
+    assert len(calls) == 1  # named recipes keep the user's order
 
 
-def test_a_recipe_counts_once_in_a_run_and_what_was_not_tried_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_counts_once_per_run_and_untried_ones_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import experience as script
 
@@ -82,7 +82,9 @@ def test_a_recipe_counts_once_in_a_run_and_what_was_not_tried_not_at_all(monkeyp
     assert "int8-mixed" not in known
 
 
-def test_the_table_is_that_of_the_stored_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_stored_table_of_experience_is_up_to_date_with_the_stored_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import experience as script
 

@@ -34,7 +34,7 @@ def frames(folder: Path, count: int) -> Dataset:
     return load(folder)
 
 
-def test_what_costs_most_is_shown_and_the_best_beside_it(tmp_path: Path) -> None:
+def test_the_frames_with_the_highest_losses_and_the_best_frame_are_shown(tmp_path: Path) -> None:
     data = frames(tmp_path, 20)
     losses = {name: float(number) for number, name in enumerate(data.names)}
     chosen = painting.choose_frames(data, losses).names
@@ -84,7 +84,7 @@ def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path, taken: str) -
         painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks", {})  # type: ignore[arg-type]
 
 
-def test_nothing_is_said_while_they_are_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_writing_pictures_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = frames(tmp_path, 1)
     painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks", {})  # type: ignore[arg-type]
     assert capfd.readouterr() == ("", "")

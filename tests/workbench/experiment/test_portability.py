@@ -32,34 +32,34 @@ def finished(folder: Path) -> tuple[ExperimentRun, ExperimentResult]:
 
 
 def lose(monkeypatch: pytest.MonkeyPatch, points: dict[str, float]) -> list[str]:
-    """Let each level cost so many points; return the levels that were compared."""
-    asked: list[str] = []
+    """Let each level cost these points; return the levels that were compared."""
+    compared: list[str] = []
 
     def measure(self: Comparison, subject: Subject, *, level: str = "", **_: object) -> Accuracy:
-        asked.append(level)
+        compared.append(level)
         if points.get(level, 0.0) < 0:
             raise MachineError("no time")
         return Accuracy((measured("iou_drop", points.get(level, 0.0)),))
 
     monkeypatch.setattr(Comparison, "measure", measure)
-    return asked
+    return compared
 
 
-def test_the_winner_is_compared_under_every_level_but_this_cpus_own(
+def test_the_winner_is_compared_under_every_level_except_this_cpus_own(
     finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = lose(monkeypatch, {})
+    compared = lose(monkeypatch, {})
     result, winner = choose_portable(*finished)
     assert winner.recipe.name == "int8"
     assert [item.level for item in winner.levels] == ["AVX2", "AVX512_CORE"]
-    assert asked == ["AVX512_CORE"]  # the oldest was compared before the race
+    assert compared == ["AVX512_CORE"]  # the oldest was compared before the race
     assert winner in result.trials
 
 
 @pytest.mark.parametrize(
     ("lost", "state"), [(9.0, "rejected"), (-1.0, "failed")], ids=["loses more", "can't be compared"]
 )
-def test_the_next_best_wins_where_the_first_breaks_the_budget_on_an_older_cpu(
+def test_the_next_best_wins_if_the_first_breaks_the_budget_on_an_older_cpu(
     finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch, lost: float, state: str
 ) -> None:
     lose(monkeypatch, {"AVX512_CORE": lost})
@@ -71,7 +71,7 @@ def test_the_next_best_wins_where_the_first_breaks_the_budget_on_an_older_cpu(
     assert "AVX512_CORE" in fallen.verdict.broken[0] or "no time" in fallen.verdict.broken[0]
 
 
-def test_nothing_wins_where_nothing_is_left(
+def test_no_trial_wins_if_the_only_one_breaks_the_budget_on_an_older_cpu(
     finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, result = finished
@@ -85,18 +85,18 @@ def test_nothing_wins_where_nothing_is_left(
     assert "on AVX512_CORE: iou_drop" in fallen.verdict.broken[0]
 
 
-def test_under_every_level_the_interval_is_as_wide_as_the_one_that_confirmed(
+def test_levels_are_compared_with_the_confidence_of_the_confirmation(
     finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reaches: list[tuple[object, object]] = []
+    intervals: list[tuple[object, object]] = []
 
     def measure(self: Comparison, subject: Subject, *, confidence: float, anew: bool, **_: object) -> Accuracy:
-        reaches.append((confidence, anew))
+        intervals.append((confidence, anew))
         return Accuracy((measured("iou_drop", 0.0),))
 
     run, result = finished
     monkeypatch.setattr(Comparison, "measure", measure)
     _, winner = choose_portable(run, result)
     assert winner.confirmation is not None
-    assert reaches == [(winner.confirmation.confidence, True)]
+    assert intervals == [(winner.confirmation.confidence, True)]
     assert winner.confirmation.confidence > 0.95

@@ -29,54 +29,54 @@ class Board:
         self.lines.append("closed")
 
 
-def test_what_is_done_is_no_longer_left() -> None:
+def test_a_finished_task_no_longer_counts_as_time_left() -> None:
     clock, board = Clock(), Board()
-    told = Progress(board, now=clock)
-    told.expect({"build": 60, "race": 60})
-    with told.task("build", "building"):
+    tracker = Progress(board, now=clock)
+    tracker.expect({"build": 60, "race": 60})
+    with tracker.task("build", "building"):
         clock.seconds += 60
-    assert told.left_s == 60
+    assert tracker.left_s == 60
     assert board.lines == ["[    0 s] building (about 2 min left)"]
     assert board.bars[-1] == (0.5, "building, about 1 min left")
 
 
-def test_a_machine_that_is_slower_than_expected_makes_the_rest_longer_too() -> None:
+def test_a_task_that_takes_longer_than_expected_lengthens_the_rest() -> None:
     clock = Clock()
-    told = Progress(Board(), now=clock)
-    told.expect({"build": 10, "race": 60})
-    with told.task("build", "building"):
+    tracker = Progress(Board(), now=clock)
+    tracker.expect({"build": 10, "race": 60})
+    with tracker.task("build", "building"):
         clock.seconds += 20
-    assert told.left_s == 120
+    assert tracker.left_s == 120
 
 
-def test_part_of_a_task_counts() -> None:
-    told = Progress(Board(), now=Clock())
-    told.expect({"race": 80})
-    told.advance("race", 0.75)
-    assert told.left_s == 20
+def test_progress_within_a_task_reduces_the_time_left() -> None:
+    tracker = Progress(Board(), now=Clock())
+    tracker.expect({"race": 80})
+    tracker.advance("race", 0.75)
+    assert tracker.left_s == 20
 
 
-def test_a_task_that_fails_is_over_all_the_same() -> None:
-    told = Progress(Board(), now=Clock())
-    told.expect({"build": 10})
-    with pytest.raises(ZeroDivisionError), told.task("build", "building"):
+def test_a_failed_task_counts_as_finished() -> None:
+    tracker = Progress(Board(), now=Clock())
+    tracker.expect({"build": 10})
+    with pytest.raises(ZeroDivisionError), tracker.task("build", "building"):
         raise ZeroDivisionError
-    assert told.left_s == 0
+    assert tracker.left_s == 0
 
 
-def test_what_will_not_be_done_any_more_takes_no_time() -> None:
-    told = Progress(Board(), now=Clock())
-    told.expect({"build": 10, "compare": 20})
-    told.forget("compare", "what nobody expected")
-    assert told.left_s == 10
+def test_forgotten_tasks_take_no_time() -> None:
+    tracker = Progress(Board(), now=Clock())
+    tracker.expect({"build": 10, "compare": 20})
+    tracker.forget("compare", "unexpected")
+    assert tracker.left_s == 10
 
 
 def test_a_log_gets_lines_and_no_bar() -> None:
     written: list[str] = []
-    told = Progress(LineDisplay(written.append))
-    told.expect({"race": 80})
-    told.report("hello")
-    told.close()
+    tracker = Progress(LineDisplay(written.append))
+    tracker.expect({"race": 80})
+    tracker.report("hello")
+    tracker.close()
     assert [line.split("] ")[1] for line in written] == ["hello"]
 
 
@@ -85,59 +85,59 @@ def test_a_terminal_gets_a_bar_with_the_time_left() -> None:
     console = Console(file=screen, force_terminal=True, width=100)
     shown = progress.make_display(console)
     assert isinstance(shown, LiveDisplay)
-    told = Progress(shown)
-    told.expect({"race": 90})
-    told.report("hello [bold]you[/bold]")
-    told.close()
+    tracker = Progress(shown)
+    tracker.expect({"race": 90})
+    tracker.report("hello [bold]you[/bold]")
+    tracker.close()
     assert "hello [bold]you[/bold]" in screen.getvalue()
     assert "about 2 min left" in screen.getvalue()
     assert isinstance(progress.make_display(Console(file=io.StringIO())), LineDisplay)
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "1 s"), (59, "59 s"), (240, "4 min"), (5400, "1.5 h")])
-def test_a_duration_is_said_as_people_do(seconds: float, said: str) -> None:
-    assert progress.format_duration(seconds) == said
+@pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (59, "59 s"), (240, "4 min"), (5400, "1.5 h")])
+def test_a_duration_is_formatted_in_a_suitable_unit(seconds: float, text: str) -> None:
+    assert progress.format_duration(seconds) == text
 
 
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.floats(0.1, 1e4), min_size=1),
     st.lists(st.tuples(st.sampled_from("abcdx"), st.floats(0.0, 1e4)), max_size=8),
 )
-def test_what_is_left_is_never_negative_and_the_bar_never_full_before_the_end(
+def test_the_time_left_is_never_negative_and_zero_only_after_all_tasks(
     expected: dict[str, float], done: list[tuple[str, float]]
 ) -> None:
     clock, board = Clock(), Board()
-    told = Progress(board, now=clock)
-    told.expect(expected)
+    tracker = Progress(board, now=clock)
+    tracker.expect(expected)
     for name, seconds in done:
-        with told.task(name, name):
+        with tracker.task(name, name):
             clock.seconds += seconds
-        assert told.left_s >= 0
+        assert tracker.left_s >= 0
     missing = set(expected) - {name for name, _ in done}
-    assert (told.left_s == 0) == (not missing)
+    assert (tracker.left_s == 0) == (not missing)
     assert all(0 <= share <= 1 for share, _ in board.bars)
 
 
-def test_one_bad_guess_changes_the_rest_threefold_at_most() -> None:
+def test_one_wrong_estimate_scales_the_time_left_at_most_threefold() -> None:
     clock = Clock()
-    told = Progress(Board(), now=clock)
-    told.expect({"build": 2, "race": 60})
-    with told.task("build", "building"):
+    tracker = Progress(Board(), now=clock)
+    tracker.expect({"build": 2, "race": 60})
+    with tracker.task("build", "building"):
         clock.seconds += 200
-    assert told.left_s == 180
+    assert tracker.left_s == 180
 
 
-def test_a_task_that_nobody_expected_changes_no_guess() -> None:
+def test_an_unexpected_task_does_not_change_the_estimates() -> None:
     clock = Clock()
-    told = Progress(Board(), now=clock)
-    told.expect({"race": 60})
-    with told.task("surprise", "looking"):
+    tracker = Progress(Board(), now=clock)
+    tracker.expect({"race": 60})
+    with tracker.task("surprise", "looking"):
         clock.seconds += 500
-    assert (told.left_s, told.seconds) == (60, 500)
+    assert (tracker.left_s, tracker.seconds) == (60, 500)
 
 
-def test_what_is_expected_again_is_expected_anew() -> None:
-    told = Progress(Board(), now=Clock())
-    told.expect({"race": 60, "build": 10})
-    told.expect({"race": 20})
-    assert told.left_s == 30
+def test_a_new_estimate_of_a_task_replaces_the_old_one() -> None:
+    tracker = Progress(Board(), now=Clock())
+    tracker.expect({"race": 60, "build": 10})
+    tracker.expect({"race": 20})
+    assert tracker.left_s == 30

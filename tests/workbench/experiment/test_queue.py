@@ -17,7 +17,7 @@ def propose(*recipes: object) -> list[Trial]:
     return [Trial.propose(item, configure()) for item in recipes]  # type: ignore[arg-type]
 
 
-def test_each_step_that_saves_work_makes_a_recipe_lighter() -> None:
+def test_each_step_that_saves_work_lowers_the_work_of_a_recipe() -> None:
     works = [item.work for item in (FLOAT, WHOLE, PRUNED, COARSE, TINY)]
     assert works[0] == 1
     assert works == sorted(works, reverse=True)
@@ -29,12 +29,12 @@ def test_accuracy_control_leaves_more_work_than_8_bits_everywhere() -> None:
     assert WHOLE.work < controlled.work < FLOAT.work
 
 
-def test_until_something_keeps_the_budget_trials_come_in_their_order() -> None:
+def test_trials_keep_their_order_until_one_keeps_the_budget() -> None:
     trials = propose(FLOAT, COARSE, WHOLE, TINY)
     assert list(TrialQueue(trials)) == trials
 
 
-def test_what_is_more_work_than_one_that_keeps_the_budget_comes_last() -> None:
+def test_trials_with_more_work_than_one_that_kept_the_budget_are_postponed() -> None:
     trials = propose(FLOAT, COARSE, WHOLE, PRUNED, TINY)
     lines: list[str] = []
     queue = TrialQueue(trials, lines.append)
@@ -47,7 +47,7 @@ def test_what_is_more_work_than_one_that_keeps_the_budget_comes_last() -> None:
     assert lines[0] == "int8: postponed: int8-coarse keeps the budget with less work"
 
 
-def test_other_configurations_of_the_one_that_keeps_the_budget_are_not_put_off() -> None:
+def test_other_configurations_of_a_recipe_that_kept_the_budget_are_not_postponed() -> None:
     both = [Trial.propose(COARSE, configure(precision=precision)) for precision in ("f32", "bf16")]
     queue = TrialQueue([*both, *propose(WHOLE)])
     tried = []
@@ -57,7 +57,7 @@ def test_other_configurations_of_the_one_that_keeps_the_budget_are_not_put_off()
     assert tried == [*(trial.name for trial in both), "int8 latency f32"]
 
 
-def test_a_recipe_that_is_put_off_is_told_once_whatever_its_configurations() -> None:
+def test_a_postponed_recipe_is_reported_once_for_all_its_configurations() -> None:
     lines: list[str] = []
     slow = [Trial.propose(WHOLE, configure(hint=hint)) for hint in ("latency", "throughput")]
     queue = TrialQueue([*propose(TINY), *slow], lines.append)
@@ -66,9 +66,9 @@ def test_a_recipe_that_is_put_off_is_told_once_whatever_its_configurations() -> 
     assert len(lines) == 1
 
 
-def test_what_keeps_the_budget_with_more_work_puts_nothing_else_off() -> None:
-    queue = TrialQueue(propose(TINY, FLOAT, WHOLE))
+def test_a_later_trial_with_more_work_does_not_raise_the_threshold() -> None:
+    queue = TrialQueue(propose(WHOLE, TINY, FLOAT))
     kept = next(iter(propose(TINY)))
     queue.note_kept(kept)
     queue.note_kept(propose(FLOAT)[0])
-    assert [trial.recipe.name for trial in queue] == ["int8-tiny", "float", "int8"]
+    assert [trial.recipe.name for trial in queue] == ["int8-tiny", "int8", "float"]

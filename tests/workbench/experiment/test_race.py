@@ -45,7 +45,7 @@ def speed(name: str, rounds: Rounds) -> float | None:
     return float(np.median(rounds.throughput[name])) if name in rounds.throughput else 0.0
 
 
-def test_the_most_promising_go_to_the_final_beside_the_baseline(tmp_path: Path) -> None:
+def test_the_best_rated_trials_go_to_the_final_with_the_baseline(tmp_path: Path) -> None:
     watch = Stopwatch()
     with race(tmp_path, watch, A, B, C, D) as held:
         standings = held.run(["B", "C", "D"], speed, first=2, final=4, finalists=1)
@@ -57,7 +57,7 @@ def test_the_most_promising_go_to_the_final_beside_the_baseline(tmp_path: Path) 
     assert standings.find_fastest(["A", "B"]) == "B"
 
 
-def test_of_latencies_the_slowest_frames_are_told_where_there_are_enough() -> None:
+def test_latency_percentiles_are_measured_if_there_are_enough_frames() -> None:
     rounds = Rounds({"A": [10.0] * 5, "B": [20.0] * 5}, {"A": [50.0] * 99 + [900.0], "B": [9.0] * 30})
     standings = Standings({"A": RaceStage(rounds), "B": RaceStage(rounds)}, frozenset("AB"), {})
     found = {item.metric: item for item in standings.measure("A", "B", HOST)}
@@ -67,7 +67,7 @@ def test_of_latencies_the_slowest_frames_are_told_where_there_are_enough() -> No
     assert "latency_p99" not in {item.metric for item in standings.measure("B", "B", HOST)}
 
 
-def test_frames_of_a_round_are_less_news_than_as_many_rounds() -> None:
+def test_latency_intervals_count_rounds_not_frames_as_independent_samples() -> None:
     """Frames of a round share its noise: a thousand frames of five rounds are only five independent samples."""
     stage = RaceStage()
     for speed_ms in (80.0, 90.0, 100.0, 110.0, 120.0):
@@ -82,7 +82,7 @@ def test_frames_of_a_round_are_less_news_than_as_many_rounds() -> None:
     assert stage.rounds.latency_rounds == {}
 
 
-def test_the_busier_others_keep_the_machine_the_wider_are_the_intervals() -> None:
+def test_load_by_other_processes_widens_the_intervals() -> None:
     speeds, waits = {"A": [8.0, 10.0, 12.0]}, {"A": [80.0, 100.0, 120.0]}
     quiet, busy = (Rounds(speeds, waits, {"A": [load] * 3}) for load in (0.0, 0.5))
     standings = [Standings({"A": RaceStage(rounds)}, frozenset("A"), {}) for rounds in (quiet, busy)]
@@ -92,14 +92,14 @@ def test_the_busier_others_keep_the_machine_the_wider_are_the_intervals() -> Non
     assert [item.compute_load() for item in standings] == [0, 0.5]
 
 
-def test_rounds_that_were_kept_without_a_load_are_still_read(tmp_path: Path) -> None:
+def test_stored_rounds_without_a_load_are_still_read(tmp_path: Path) -> None:
     stage = RaceStage()
     stage.add({"samples": {"A": [10.0, [100.0]]}, "dropped": {}})
     stage.add({"samples": {"A": [12.0, [90.0], 0.25]}, "dropped": {}})
     assert stage.rounds.load["A"] == [0.0, 0.25]
 
 
-def test_where_few_race_all_go_to_the_final_at_once(tmp_path: Path) -> None:
+def test_few_trials_go_to_the_final_at_once(tmp_path: Path) -> None:
     watch = Stopwatch()
     with race(tmp_path, watch, A, B) as held:
         standings = held.run(["B"], speed, first=2, final=3, finalists=4)
@@ -107,14 +107,14 @@ def test_where_few_race_all_go_to_the_final_at_once(tmp_path: Path) -> None:
     assert standings.finalists == {"B"}
 
 
-def test_who_cannot_win_is_raced_a_little_and_never_a_finalist(tmp_path: Path) -> None:
+def test_a_trial_without_a_rating_is_raced_but_never_a_finalist(tmp_path: Path) -> None:
     with race(tmp_path, Stopwatch(), A, B) as held:
         standings = held.run(["B"], lambda *_: None, first=2, final=3, finalists=4)
     assert standings.finalists == frozenset()
     assert standings.get_rounds("B") is not None
 
 
-def test_a_race_goes_on_with_the_rounds_that_are_missing(tmp_path: Path) -> None:
+def test_a_resumed_race_runs_only_the_missing_rounds(tmp_path: Path) -> None:
     killed, resumed, repeated = Stopwatch(after=2), Stopwatch(), Stopwatch()
     with race(tmp_path, killed, A, B) as held:
         first = held.run_stage("AB", 5)
@@ -128,7 +128,7 @@ def test_a_race_goes_on_with_the_rounds_that_are_missing(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("others", [(A,), (A, C), (A, Sleeper("B", person=2))])
-def test_other_contenders_are_another_race(tmp_path: Path, others: tuple[Sleeper, ...]) -> None:
+def test_rounds_with_different_subjects_are_not_reused(tmp_path: Path, others: tuple[Sleeper, ...]) -> None:
     with race(tmp_path, Stopwatch(), A, B) as held:
         held.run_stage("AB", 1)
     watch = Stopwatch()
@@ -137,7 +137,7 @@ def test_other_contenders_are_another_race(tmp_path: Path, others: tuple[Sleeper
     assert len(watch.steps) == 1
 
 
-def test_one_that_dies_is_out_with_its_reason_and_stays_out_when_resumed(tmp_path: Path) -> None:
+def test_a_subject_that_died_is_dropped_with_the_reason_even_when_resumed(tmp_path: Path) -> None:
     for watch in (Stopwatch(), Stopwatch()):
         with race(tmp_path, watch, A, Sleeper("B", ill="dies")) as held:
             standings = held.run(["B"], speed, first=1, final=2, finalists=4)
@@ -147,12 +147,12 @@ def test_one_that_dies_is_out_with_its_reason_and_stays_out_when_resumed(tmp_pat
     assert watch.steps == []
 
 
-def test_a_race_in_which_no_baseline_is_left_says_why() -> None:
+def test_the_error_for_a_race_without_a_baseline_gives_the_reason() -> None:
     with pytest.raises(MachineError, match="A: its process died"):
         Standings({}, frozenset(), {"A": "A: its process died"}).find_fastest(["A"])
 
 
-def test_the_figures_are_frames_a_second_the_ratio_and_milliseconds() -> None:
+def test_a_race_measures_throughput_speedup_and_latency() -> None:
     stage = RaceStage(Rounds({"A": [10.0, 5.0], "D": [40.0, 20.0]}, {"A": [100.0, 200.0], "D": [25.0, 50.0]}))
     standings = Standings({"A": stage, "D": stage}, frozenset("D"), {})
     figures = {item.metric: item for item in standings.measure("D", "A", HOST)}
@@ -164,7 +164,7 @@ def test_the_figures_are_frames_a_second_the_ratio_and_milliseconds() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, GROUP, GROUP + 1, 3 * GROUP])
-def test_heats_are_as_few_as_hold_everybody(count: int) -> None:
+def test_subjects_are_split_into_the_fewest_groups_of_nearly_equal_size(count: int) -> None:
     names = [str(number) for number in range(count)]
     found = split_into_groups(names)
     assert sorted(name for group in found for name in group) == sorted(names)
@@ -172,13 +172,13 @@ def test_heats_are_as_few_as_hold_everybody(count: int) -> None:
     assert max(map(len, found), default=0) - min(map(len, found), default=0) <= 1
 
 
-def test_the_first_round_is_run_even_when_time_is_over(tmp_path: Path) -> None:
+def test_the_minimum_of_rounds_is_run_even_after_the_deadline(tmp_path: Path) -> None:
     with race(tmp_path, Stopwatch(after=0), A, B) as held:
         assert held.run_stage("AB", 3, min_rounds=1).count == 1
         assert held.run_stage("AB", 5, min_rounds=2).count == 2
 
 
-def test_a_final_is_run_for_as_long_as_a_first_stage_when_time_is_over(tmp_path: Path) -> None:
+def test_after_the_deadline_a_final_has_as_many_rounds_as_a_first_stage(tmp_path: Path) -> None:
     watch = Stopwatch(after=0)
     with race(tmp_path, watch, A, B) as held:
         standings = held.run(["B"], speed, first=2, final=9, finalists=4)
@@ -186,7 +186,7 @@ def test_a_final_is_run_for_as_long_as_a_first_stage_when_time_is_over(tmp_path:
     assert standings.finalists == {"B"}
 
 
-def test_where_nobody_may_win_all_are_raced_once_more_only_if_they_never_were(tmp_path: Path) -> None:
+def test_if_no_trial_has_a_rating_there_is_no_final(tmp_path: Path) -> None:
     watch = Stopwatch()
     with race(tmp_path, watch, A, B, C) as held:
         standings = held.run(["B", "C"], lambda *_: None, first=1, final=3, finalists=1)
@@ -195,7 +195,7 @@ def test_where_nobody_may_win_all_are_raced_once_more_only_if_they_never_were(tm
     assert all(standings.get_rounds(name) for name in "ABC")
 
 
-def test_the_best_rated_are_the_finalists_in_that_order(tmp_path: Path) -> None:
+def test_the_best_rated_trials_are_the_finalists(tmp_path: Path) -> None:
     rated = {"B": 1.0, "C": None, "D": 2.0}
     watch = Stopwatch()
     with race(tmp_path, watch, A, B, C, D) as held:
@@ -204,7 +204,7 @@ def test_the_best_rated_are_the_finalists_in_that_order(tmp_path: Path) -> None:
     assert watch.steps[-1] == "round 1 of 1 among 3"
 
 
-def test_rounds_on_other_frames_or_another_machine_are_run_anew(tmp_path: Path) -> None:
+def test_rounds_are_repeated_for_changed_frames_host_or_round_length(tmp_path: Path) -> None:
     watch = Stopwatch()
     frames = (np.ones((1, 4, 4, 3), np.uint8),)
     newer = structs.replace(HOST, features=("avx512",))
@@ -222,7 +222,7 @@ def test_rounds_on_other_frames_or_another_machine_are_run_anew(tmp_path: Path) 
     assert len(watch.steps) == 4
 
 
-def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
+def test_a_stage_discards_the_rounds_of_dropped_subjects() -> None:
     stage = RaceStage()
     stage.add({"samples": {"A": [10.0, [100.0]], "B": [20.0, [50.0]]}, "dropped": {}})
     stage.add({"samples": {"A": [11.0, [90.0]]}, "dropped": {"B": "MachineError: died"}})
@@ -232,6 +232,6 @@ def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
     assert stage.rounds == Rounds({"A": [10.0, 11.0]}, latencies, {"A": [0.0, 0.0]}, by_round)
 
 
-def test_without_the_fastest_baseline_beside_it_a_speed_has_no_ratio() -> None:
+def test_without_rounds_of_the_baseline_no_speedup_is_measured() -> None:
     standings = Standings({"D": RaceStage(Rounds({"D": [40.0]}, {"D": []}))}, frozenset("D"), {})
     assert [item.metric for item in standings.measure("D", "A", HOST)] == ["throughput"]

@@ -49,7 +49,7 @@ def start(place: Place, name: str) -> subprocess.Popen[str]:
 
 
 def kill(place: Place, name: str, moment: Callable[[], bool]) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """Run until the moment, then SIGKILL; return what it had begun, and the finished files."""
+    """Run until the moment, then send SIGKILL; return the tasks that were started, and the finished files."""
     run, until = start(place, name), time.monotonic() + PATIENCE_S
     try:
         while not moment() and run.poll() is None and time.monotonic() < until:
@@ -71,7 +71,7 @@ def work(place: Place, name: str) -> list[str]:
 
 
 @pytest.mark.timeout(1800)
-def test_the_same_command_after_a_kill_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+def test_a_run_resumed_after_a_kill_repeats_no_finished_task(tmp_path: Path) -> None:
     place = Place(tmp_path)
     graphs.write_onnx(tmp_path / GRAPH, "argmax")
     tiny.write_scenes(tmp_path / "data", 12)
@@ -92,6 +92,6 @@ def test_the_same_command_after_a_kill_repeats_nothing_that_was_finished(tmp_pat
     assert "building int8" not in raced
     assert "cached: 1 of 4 trials" in (tmp_path / "2.log").read_text()
     assert "cached: 4 of 4 trials" in (tmp_path / "3.log").read_text()
-    told = json.loads((tmp_path / "facts.json").read_text("utf-8"))
-    winner = next(trial for trial in told["trials"] if trial["name"] == told["winner"])
+    facts = json.loads((tmp_path / "facts.json").read_text("utf-8"))
+    winner = next(trial for trial in facts["trials"] if trial["name"] == facts["winner"])
     assert winner["measurements"]["throughput"]["samples"] == 4

@@ -54,7 +54,7 @@ def test_every_trial_is_built_compared_raced_and_judged(folder: Path) -> None:
     assert result.winner is None
 
 
-def test_what_each_candidate_loses_in_each_frame_that_chooses_is_kept(folder: Path) -> None:
+def test_the_loss_of_each_candidate_in_each_choosing_frame_is_stored(folder: Path) -> None:
     run = make_run(folder)
     result = run.run()
     assert [row["frame"] for row in result.scores] == list(run.division.choosing.names)
@@ -78,7 +78,7 @@ def test_the_source_and_every_baseline_recipe_race_beside_the_trials(folder: Pat
     assert [item.value for item in result.baselines[STOCK] if item.metric == "iou_drop"] == [0]
 
 
-def test_a_baseline_that_there_is_no_time_to_compare_is_left_unmeasured(
+def test_a_baseline_without_time_for_its_comparison_is_only_raced(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Comparison, "is_done", lambda *_: False)
@@ -99,7 +99,7 @@ def test_a_baseline_that_there_is_no_time_to_compare_is_left_unmeasured(
     ],
     ids=["surely", "perhaps", "few frames", "kept"],
 )
-def test_a_budget_that_even_floats_break_is_told_before_anything_else_is_built(
+def test_a_budget_that_even_float32_breaks_is_reported_before_other_builds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, loss: Measurement, says: str
 ) -> None:
     """The budget's limit is 5 points."""
@@ -120,7 +120,7 @@ def test_a_budget_that_even_floats_break_is_told_before_anything_else_is_built(
     assert all(says in line for line in told)
 
 
-def test_the_winner_is_confirmed_by_frames_that_had_no_part_in_the_choice(
+def test_the_winner_is_confirmed_on_frames_that_did_not_choose_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("danmatte_workbench.experiment.confirming.MIN_FRAMES", 6)
@@ -136,7 +136,7 @@ def test_the_winner_is_confirmed_by_frames_that_had_no_part_in_the_choice(
     assert best.verdict.accepted
 
 
-def test_the_fastest_baseline_is_the_sources_own_even_where_another_is_faster(
+def test_speedups_are_relative_to_the_source_even_if_another_baseline_is_faster(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KnownRace, "speeds", {"uncut": 99.0})
@@ -159,7 +159,7 @@ def test_a_recipe_that_cannot_be_applied_is_a_rejected_trial(folder: Path) -> No
     assert "broken" not in "".join(KnownRace.held[-1].subjects)
 
 
-def test_graphs_of_8_bits_are_compared_under_the_oldest_instruction_set_too(folder: Path) -> None:
+def test_8_bit_graphs_are_also_compared_under_the_oldest_instruction_set(folder: Path) -> None:
     levels = (*list_older(), find_highest() or "")
     result = make_run(folder, levels=levels).run()
     assert [item.level for item in get(result, "int8").levels] == list(levels[:-1][:1])
@@ -170,7 +170,7 @@ def test_graphs_of_8_bits_are_compared_under_the_oldest_instruction_set_too(fold
     assert {item.measurement.metric for item in whole.levels} <= {"iou_drop"}
 
 
-def test_what_breaks_the_budget_under_an_older_instruction_set_is_rejected(
+def test_a_trial_over_budget_under_an_older_instruction_set_is_rejected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure = Comparison.measure
@@ -187,7 +187,7 @@ def test_what_breaks_the_budget_under_an_older_instruction_set_is_rejected(
     assert get(result, "float").verdict.accepted
 
 
-def test_nothing_is_raced_where_nothing_can_win(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_race_is_held_if_no_trial_can_win(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trial, "keeps_accuracy", lambda self, budget: False)
     result = make_run(folder).run()
     assert KnownRace.held == []
@@ -198,9 +198,7 @@ def test_nothing_is_raced_where_nothing_can_win(folder: Path, monkeypatch: pytes
     assert result.fastest == STOCK
 
 
-def test_what_cannot_win_is_raced_beside_what_can_but_never_a_finalist(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_that_cannot_win_is_raced_but_never_a_finalist(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trial, "keeps_accuracy", lambda self, budget: self.recipe.name == "float")
     trial = get(make_run(folder).run(), "int8")
     assert KnownRace.held[-1].rated["int8 latency f32"] is None
@@ -208,10 +206,10 @@ def test_what_cannot_win_is_raced_beside_what_can_but_never_a_finalist(
     assert trial.get("throughput") is not None
 
 
-def test_where_time_is_short_fewer_are_raced_and_baselines_are_left_out(
+def test_if_time_is_short_only_the_best_trial_and_the_source_are_raced(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_run(folder).run()  # so that all is there
+    make_run(folder).run()  # so that all candidates are stored
     hurried = replace(EFFORT, limit_s=20.0)
     monkeypatch.setattr(Schedule, "estimate_race", lambda self, trials: 30.0 * trials)
     monkeypatch.setattr(Schedule, "estimate_building", lambda self, trial: 30.0)
@@ -224,7 +222,7 @@ def test_where_time_is_short_fewer_are_raced_and_baselines_are_left_out(
     assert any("OpenVINO, uncut: not tried: it would take 30 s, but " in line for line in lines)
 
 
-def test_a_trial_that_takes_too_long_has_failed_and_the_source_is_no_trial(
+def test_a_trial_that_exceeds_its_time_limit_fails_with_the_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[bool] = []
@@ -258,7 +256,7 @@ def test_a_second_run_builds_and_compares_nothing_again(folder: Path, monkeypatc
     first = make_run(folder).run()
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("it is there already")
+        raise AssertionError("it is stored already")
 
     monkeypatch.setattr(Builder, "build", refuse)
     monkeypatch.setattr(running.Workspace, "isolate", refuse)
@@ -268,10 +266,10 @@ def test_a_second_run_builds_and_compares_nothing_again(folder: Path, monkeypatc
     assert any("cached: 3 of 3 trials" in line for line in lines)
 
 
-def test_what_can_hardly_win_any_more_may_take_little_of_the_time_that_is_left(
+def test_a_trial_that_is_unlikely_to_win_may_take_little_of_the_time_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_run(folder).run()  # so that all is there
+    make_run(folder).run()  # so that all candidates are stored
     whole, quantized, _ = make_run(folder).experiment.trials
     light = replace(
         quantized.recipe, name="light", steps=(*quantized.recipe.steps[:-1], Shrink(0.5), Quantize(frames=2))
@@ -287,7 +285,7 @@ def test_what_can_hardly_win_any_more_may_take_little_of_the_time_that_is_left(
     assert any("int8: postponed: light keeps the budget with less work" in line for line in lines)
 
 
-def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) -> None:
+def test_a_trial_without_enough_time_is_skipped_now_and_when_resumed(folder: Path) -> None:
     lines: list[str] = []
     hurried = replace(EFFORT, limit_s=30.0)
     first = make_run(folder, lines=lines, effort=hurried).run()
@@ -305,7 +303,9 @@ def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) 
     assert [trial.recipe.name for trial in again.schedule.list_dropped()] == ["broken"]
 
 
-def test_when_the_trials_are_over_no_time_is_expected_for_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_all_trials_only_the_race_and_the_study_count_as_time_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise the last lines would show minutes left for trials that were refused or dropped."""
     run, left = make_run(folder, effort=replace(EFFORT, limit_s=1e5)), []
 
@@ -321,7 +321,7 @@ def test_when_the_trials_are_over_no_time_is_expected_for_them(folder: Path, mon
     assert left == [pytest.approx(race_s + run.schedule.estimate.after_s)]
 
 
-def test_without_masks_the_source_is_what_is_agreed_with(folder: Path) -> None:
+def test_without_true_masks_trials_are_compared_with_the_source(folder: Path) -> None:
     result = make_run(folder, masks=False).run()
     assert not result.labelled
     assert {item.metric for item in get(result, "float").measurements} == {
@@ -350,20 +350,20 @@ def test_a_baseline_that_cannot_be_built_is_reported_and_left_out(
     assert any(line.endswith("OpenVINO, uncut: no") for line in lines)
 
 
-def test_a_race_without_any_source_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_race_whose_source_died_fails_with_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KnownRace, "dropouts", {STOCK: "MachineError: its process died"})
     with pytest.raises(MachineError, match="its process died"):
         make_run(folder).run()
 
 
-def test_progress_hears_of_every_round(folder: Path) -> None:
+def test_every_round_is_reported_to_progress(folder: Path) -> None:
     lines: list[str] = []
     make_run(folder, lines=lines).run()
     assert any("racing 2 trials and 3 baselines, interleaved" in line for line in lines)
     assert any(line.endswith("round 1 of 1") for line in lines)
 
 
-def test_a_race_is_over_when_the_efforts_time_is(folder: Path) -> None:
+def test_a_race_ends_at_the_time_limit_of_the_effort(folder: Path) -> None:
     for limit_s, over in ((1e6, False), (1.0, True)):
         run = make_run(folder, effort=replace(EFFORT, limit_s=limit_s))
         race = run.open_race([], [], 1)

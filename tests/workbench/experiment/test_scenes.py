@@ -24,7 +24,7 @@ __all__ = ["in_process"]
 
 
 def make_facts(count: int, *, share: float, brightness: float, seed: int = 0) -> list[SceneFacts]:
-    """Return the facts of so many similar pictures."""
+    """Return the facts of ``count`` similar pictures."""
     rng = np.random.default_rng(seed)
     return [
         SceneFacts(
@@ -41,7 +41,7 @@ def name_facts(*groups: list[SceneFacts]) -> dict[str, SceneFacts]:
     return {f"{number:03}": facts for number, facts in enumerate(everything)}
 
 
-def test_small_people_by_night_are_another_kind_than_large_ones_by_day() -> None:
+def test_small_people_in_the_dark_and_large_ones_in_the_light_are_two_kinds() -> None:
     night, day = make_facts(40, share=0.01, brightness=0.15), make_facts(60, share=0.4, brightness=0.7, seed=1)
     kinds = sort_by_scene(name_facts(night, day), {})
     assert kinds["000"] != kinds["099"]
@@ -51,15 +51,15 @@ def test_small_people_by_night_are_another_kind_than_large_ones_by_day() -> None
     assert kinds["099"].startswith("large people, bright")
 
 
-def test_features_alone_tell_kinds_apart_and_equal_names_are_numbered() -> None:
-    here, there = make_facts(50, share=0.1, brightness=0.5), make_facts(50, share=0.1, brightness=0.5, seed=1)
-    moved = [SceneFacts(item.share, item.brightness, tuple(value + 9 for value in item.features)) for item in there]
-    kinds = sort_by_scene(name_facts(here, moved), {})
+def test_features_alone_distinguish_kinds_and_equal_names_are_numbered() -> None:
+    first, second = make_facts(50, share=0.1, brightness=0.5), make_facts(50, share=0.1, brightness=0.5, seed=1)
+    moved = [SceneFacts(item.share, item.brightness, tuple(value + 9 for value in item.features)) for item in second]
+    kinds = sort_by_scene(name_facts(first, moved), {})
     assert kinds["000"] != kinds["099"]
     assert {"small people 1", "small people 2"} <= set(kinds.values())
 
 
-def test_a_kind_has_enough_pictures_to_tell_a_loss_by_or_there_are_none() -> None:
+def test_every_kind_has_at_least_the_minimum_of_pictures() -> None:
     few, many = (
         make_facts(MIN_KIND_SAMPLES - 5, share=0.01, brightness=0.1),
         make_facts(60, share=0.4, brightness=0.7, seed=1),
@@ -69,7 +69,7 @@ def test_a_kind_has_enough_pictures_to_tell_a_loss_by_or_there_are_none() -> Non
     assert sort_by_scene(name_facts(make_facts(2 * MIN_KIND_SAMPLES - 1, share=0.2, brightness=0.5)), {}) == {}
 
 
-def test_frames_that_look_alike_are_of_one_kind() -> None:
+def test_frames_of_one_scene_are_of_one_kind() -> None:
     rng = np.random.default_rng(3)
     facts = {
         f"{number:03}": SceneFacts(float(rng.uniform(0.01, 0.6)), float(rng.uniform(0.1, 0.9)), (0.0,))
@@ -77,11 +77,12 @@ def test_frames_that_look_alike_are_of_one_kind() -> None:
     }
     scenes = {name: str(int(name) // 12) for name in facts}
     kinds = sort_by_scene(facts, scenes)
+    assert len(set(kinds.values())) > 1
     for scene in set(scenes.values()):
-        assert len({kinds[name] for name in facts if scenes[name] == scene and kinds}) <= 1
+        assert len({kinds[name] for name in facts if scenes[name] == scene}) == 1
 
 
-def test_the_same_pictures_are_sorted_the_same_each_time() -> None:
+def test_sorting_pictures_into_kinds_is_reproducible() -> None:
     facts = name_facts(make_facts(40, share=0.01, brightness=0.2), make_facts(40, share=0.3, brightness=0.5, seed=1))
     assert sort_by_scene(facts, {}) == sort_by_scene(facts, {})
 
@@ -100,7 +101,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_pictures_are_looked_at_once_by_their_masks_their_light_and_the_sources_features(
+def test_scene_facts_are_computed_once_from_masks_brightness_and_features(
     plain: Source, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = dataset.load(pictures)
@@ -117,7 +118,7 @@ def test_pictures_are_looked_at_once_by_their_masks_their_light_and_the_sources_
     assert facts["dark.png"]["features"] != facts["light.png"]["features"]
 
     def refuse(*_: object, **__: object) -> None:
-        raise MachineError("it was looked at before")
+        raise MachineError("the facts are stored already")
 
     monkeypatch.setattr(Workspace, "isolate", refuse)
     lines: list[str] = []
@@ -127,7 +128,7 @@ def test_pictures_are_looked_at_once_by_their_masks_their_light_and_the_sources_
 
 
 @pytest.mark.usefixtures("in_process")
-def test_what_goes_wrong_is_reported_and_no_kind_is_found(
+def test_an_error_while_detecting_kinds_is_reported_and_no_kind_is_found(
     plain: Source, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -141,9 +142,9 @@ def test_what_goes_wrong_is_reported_and_no_kind_is_found(
     assert any("kinds of scene: its process died" in line for line in lines)
 
 
-def test_kinds_that_the_user_says_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kinds_given_by_the_user_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise AssertionError("nobody asked")
+        raise AssertionError("kinds were given by the user")
 
     monkeypatch.setattr("danmatte_workbench.experiment.run.find_scenes", refuse)
     monkeypatch.setattr("danmatte_workbench.experiment.run.MIN_KIND_SAMPLES", 1)
@@ -153,7 +154,7 @@ def test_kinds_that_the_user_says_are_kept(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("in_process")
-def test_without_a_word_of_the_user_the_found_kinds_are_the_frames(
+def test_without_kinds_given_by_the_user_the_detected_ones_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("danmatte_workbench.experiment.run.MIN_KIND_SAMPLES", 1)
@@ -162,7 +163,7 @@ def test_without_a_word_of_the_user_the_found_kinds_are_the_frames(
         lambda exact, builder, frames: dict.fromkeys(frames.names, f"{exact.recipe.name} scene"),
     )
     run = make_run(tmp_path)
-    silent = run.experiment.data.sort_into(dict.fromkeys(run.experiment.data.names, ""))
-    found = make_run(tmp_path, data=silent)
+    without_kinds = run.experiment.data.sort_into(dict.fromkeys(run.experiment.data.names, ""))
+    found = make_run(tmp_path, data=without_kinds)
     assert set(found.frames.kinds.values()) == {"float scene"}
     assert found.has_found_kinds

@@ -32,21 +32,21 @@ def model(folder: Path, source_s: float = 0.2) -> TimeModel:
     return TimeModel(source_s, workspace(folder))
 
 
-def test_a_guess_grows_with_frames_and_with_the_sources_time(tmp_path: Path) -> None:
+def test_the_estimate_of_a_build_grows_with_frames_and_the_sources_time(tmp_path: Path) -> None:
     slow, fast = model(tmp_path, 0.4), model(tmp_path, 0.2)
     assert slow.estimate_build(QUANTIZED, 64) > fast.estimate_build(QUANTIZED, 64) > fast.estimate_build(QUANTIZED, 8)
     assert fast.estimate_build(QUANTIZED, 64) == fast.estimate_build(QUANTIZED, 1000)
     assert fast.estimate_build(PRUNED, 96) > fast.estimate_build(QUANTIZED, 96)
 
 
-def test_a_whole_graph_answers_later_than_a_cut_one_and_8_bits_soonest(tmp_path: Path) -> None:
+def test_comparisons_are_estimated_slowest_for_whole_graphs_and_fastest_for_8_bits(tmp_path: Path) -> None:
     took = [model(tmp_path).estimate_comparison(item, 100) for item in (WHOLE, recipe(), QUANTIZED)]
     assert took == sorted(took, reverse=True)
     assert len(set(took)) == 3
     assert model(tmp_path).estimate_source(100) > took[0]
 
 
-def test_what_was_timed_is_known_the_next_time_also_for_another_source(tmp_path: Path) -> None:
+def test_a_measured_build_time_is_reused_and_scaled_for_a_different_source(tmp_path: Path) -> None:
     model(tmp_path, 0.2).remember(QUANTIZED, 33.0)
     assert model(tmp_path, 0.2).estimate_build(QUANTIZED, 64) == 33
     assert model(tmp_path, 0.4).estimate_build(QUANTIZED, 64) == 66
@@ -54,7 +54,7 @@ def test_what_was_timed_is_known_the_next_time_also_for_another_source(tmp_path:
     assert model(tmp_path, 0.2).estimate_build(PRUNED, 64) != 33
 
 
-def test_what_a_build_goes_on_from_takes_no_time_again(tmp_path: Path) -> None:
+def test_a_stored_beginning_reduces_the_estimate_of_a_build(tmp_path: Path) -> None:
     artifact = Artifact(tmp_path / "graph.xml", "d" * 64, (), ())
     begun = Candidate(recipe(steps=PRUNED.steps[:2]), "c" * 64, artifact, ("cut: done", "quantize: done"), seconds=20.0)
     times = model(tmp_path)
@@ -65,18 +65,18 @@ def test_what_a_build_goes_on_from_takes_no_time_again(tmp_path: Path) -> None:
     assert times.estimate_build(PRUNED, 96, replace(begun, seconds=999.0)) > 0  # a process has to start anyway
 
 
-def test_racing_takes_what_rounds_and_subjects_take(tmp_path: Path) -> None:
+def test_the_estimate_of_a_race_follows_from_its_rounds_and_subjects(tmp_path: Path) -> None:
     effort = replace(QUICK, first_rounds=3, finalists=4)
     few, many = (model(tmp_path, 0.01).estimate_race(effort, trials, 2) for trials in (4, 10))
     assert few == pytest.approx(2 * 9 + 8 * 2 + 10 * 10)
     assert many == pytest.approx(2 * 9 + 14 * 2 + 10 * 10 + 3 * 16)
 
 
-def test_a_slow_source_makes_rounds_longer(tmp_path: Path) -> None:
+def test_a_slow_source_lengthens_the_estimate_of_a_race(tmp_path: Path) -> None:
     assert model(tmp_path, 2.0).estimate_race(QUICK, 4, 2) > model(tmp_path, 0.01).estimate_race(QUICK, 4, 2) + 100
 
 
-def test_a_sweep_is_a_part_of_the_closer_look_only_where_it_is_made(tmp_path: Path) -> None:
+def test_the_study_of_the_winner_includes_sweeps_only_if_the_effort_does(tmp_path: Path) -> None:
     without, sweeping = (model(tmp_path).estimate_study(replace(QUICK, sweep_s=seconds)) for seconds in (0.0, 100.0))
     assert set(without) == {"layers", "masks"}
     assert {name: sweeping[name] for name in sweeping if name not in without} == {
@@ -86,12 +86,12 @@ def test_a_sweep_is_a_part_of_the_closer_look_only_where_it_is_made(tmp_path: Pa
     }
 
 
-def test_lessons_count_by_their_number_and_size(tmp_path: Path) -> None:
+def test_the_estimate_of_a_distillation_grows_with_its_lessons(tmp_path: Path) -> None:
     few, many = (recipe(steps=(Distil(lessons=lessons, batch=8, share=0.5, frames=100),)) for lessons in (100, 1000))
     assert model(tmp_path).estimate_build(many, 100) - model(tmp_path).estimate_build(few, 100) == pytest.approx(540)
 
 
-def test_an_estimate_says_what_takes_how_long() -> None:
+def test_an_estimate_is_formatted_with_the_time_of_each_part() -> None:
     estimate = Estimate({"float": 30.0, "int8": 60.0}, {"float f32": 90.0}, 45.0, {"masks": 15.0})
     assert estimate.seconds == 240
     assert str(estimate) == "about 4 min: 2 recipes 2 min, 1 comparisons 2 min, racing 45 s, study of the winner 15 s"
@@ -114,13 +114,13 @@ def count(trials: Sequence[Trial]) -> Estimate:
 
 
 @pytest.mark.parametrize(("limit_s", "left"), [(1000, 6), (360, 6), (350, 5), (349, 4), (240, 4), (235, 3), (0, 2)])
-def test_the_least_promising_trials_are_left_out_first_and_some_always_stay(limit_s: float, left: int) -> None:
+def test_the_least_promising_trials_are_left_out_first_and_two_always_stay(limit_s: float, left: int) -> None:
     trials, estimate = choose_affordable(TRIALS, count, limit_s)
     assert trials == TRIALS[:left]
     assert estimate == count(trials)
 
 
-def test_what_does_not_fit_leaves_its_time_to_others() -> None:
+def test_the_time_of_a_trial_that_does_not_fit_is_given_to_later_ones() -> None:
     costs = {"best": 10.0, "good": 10.0, "long": 900.0, "dull": 50.0}
     trials = [Trial.propose(recipe(name=name), F32) for name in costs]
 
@@ -156,7 +156,7 @@ def schedule(source: Source, data: Dataset, folder: Path, trials: Sequence[Trial
     )
 
 
-def test_at_first_everything_is_ahead(
+def test_a_new_schedule_includes_every_task(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:
     found = schedule(plain, labelled.pick(3), tmp_path, trials)
@@ -175,7 +175,7 @@ def test_at_first_everything_is_ahead(
     }
 
 
-def test_what_an_earlier_run_finished_takes_no_time(
+def test_tasks_finished_by_an_earlier_run_take_no_time(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:
     data, here = labelled.pick(3), workspace(tmp_path)
@@ -189,7 +189,7 @@ def test_what_an_earlier_run_finished_takes_no_time(
     assert found.estimate_ahead(trials[0], 0) < found.estimate_ahead(trials[1], 0) < found.estimate_ahead(trials[2], 0)
 
 
-def test_what_was_refused_is_finished_and_takes_no_time(
+def test_refused_recipes_count_as_finished_and_take_no_time(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:
     data, here = labelled.pick(3), workspace(tmp_path)
@@ -202,7 +202,7 @@ def test_what_was_refused_is_finished_and_takes_no_time(
         Builder(plain, data, here).find(trials[2].recipe)
 
 
-def test_what_was_dropped_stays_dropped_when_the_same_command_goes_on(
+def test_dropped_trials_stay_dropped_when_the_same_command_resumes(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:
     data = labelled.pick(3)
@@ -215,7 +215,7 @@ def test_what_was_dropped_stays_dropped_when_the_same_command_goes_on(
     assert schedule(plain, data, tmp_path, trials[::-1]).trials == trials[::-1]
 
 
-def test_confirming_takes_time_where_other_frames_confirm(
+def test_confirmation_takes_time_only_if_separate_frames_confirm(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:
     def find_confirm_s(whole: Dataset | None, data: Dataset) -> float:
@@ -231,7 +231,7 @@ def test_confirming_takes_time_where_other_frames_confirm(
     assert find_confirm_s(labelled, labelled.pick(3)) > find_confirm_s(labelled, labelled.pick(9)) > 0
 
 
-def test_what_should_not_fit_is_doubtful_and_tried_all_the_same(
+def test_trials_that_probably_do_not_fit_are_doubtful_but_still_tried(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:
     found = schedule(plain, labelled.pick(3), tmp_path, trials, limit_s=1.0)
@@ -239,7 +239,7 @@ def test_what_should_not_fit_is_doubtful_and_tried_all_the_same(
     assert found.trials == trials
 
 
-def test_steps_say_what_they_take() -> None:
+def test_steps_estimate_their_time() -> None:
     assert HEAD.estimate_s(100, 0.5) == 1.0
     assert Quantize(frames=64).estimate_s(1000, 0.5) == pytest.approx(8 + 0.8 * 64 * 0.5)
     assert Prune(share=0.3, frames=96).estimate_s(10, 0.5) == pytest.approx(20 + 6 * 10 * 0.5)

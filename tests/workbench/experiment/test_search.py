@@ -71,7 +71,7 @@ def list_names(trials: Sequence[Trial]) -> list[str]:
     ("effort", "expected"),
     [("quick", QUICK), ("standard", STANDARD), ("thorough", THOROUGH)],
 )
-def test_the_most_promising_recipes_come_first_and_dear_ones_at_higher_efforts(
+def test_the_most_promising_recipes_come_first_and_slow_ones_only_at_higher_efforts(
     plain: Source, effort: EffortName, expected: list[str]
 ) -> None:
     assert [name for name in choose_known(plain, effort) if name not in SAFE] == expected
@@ -81,7 +81,7 @@ def test_the_most_promising_recipes_come_first_and_dear_ones_at_higher_efforts(
     ("levels", "tried"),
     [(("AVX2",), True), (("AVX512_CORE",), True), (("AVX2", "AVX512_CORE_AMX"), True), (("AVX512_CORE_VNNI",), False)],
 )
-def test_recipes_that_saturate_nowhere_are_tried_where_a_target_has_no_vnni(
+def test_recipes_that_never_saturate_are_tried_if_a_target_lacks_vnni(
     plain: Source, levels: tuple[str, ...], tried: bool
 ) -> None:
     found = [recipe.name for recipe in choose_recipes(plain, "quick", (), levels)]
@@ -90,7 +90,7 @@ def test_recipes_that_saturate_nowhere_are_tried_where_a_target_has_no_vnni(
     assert choose_recipes(plain, "quick", ("int8-safe",), levels)  # named explicitly, it is tried on any CPU
 
 
-def test_a_portable_winner_is_for_the_levels_below_this_cpus_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_portable_target_includes_this_cpus_level_and_all_older_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "find_highest", lambda: "AVX512_CORE_VNNI")
     monkeypatch.setattr(search, "list_older", lambda: ("AVX2", "AVX512_CORE"))
     assert SearchOptions().levels == ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")
@@ -101,12 +101,12 @@ def test_a_portable_winner_is_for_the_levels_below_this_cpus_own(monkeypatch: py
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_where_nothing_is_cut_the_whole_graph_is_tried(tensors: Source, effort: EffortName) -> None:
+def test_a_tensor_source_is_tried_with_uncut_recipes_only(tensors: Source, effort: EffortName) -> None:
     assert choose_known(tensors, effort) == ["uncut-int8", "uncut"]
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_every_trial_is_in_a_precision_that_this_machine_has_and_untried(plain: Source, effort: EffortName) -> None:
+def test_every_proposed_trial_is_untried_and_in_a_supported_precision(plain: Source, effort: EffortName) -> None:
     for trial in propose(plain, effort):
         assert trial.configuration.precision in openvino.list_precisions()
         assert trial.configuration.threads == count_cores()
@@ -114,7 +114,7 @@ def test_every_trial_is_in_a_precision_that_this_machine_has_and_untried(plain: 
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_both_objectives_have_a_trial(plain: Source, effort: EffortName) -> None:
+def test_trials_are_proposed_for_both_performance_hints(plain: Source, effort: EffortName) -> None:
     assert {trial.configuration.hint for trial in propose(plain, effort)} == {"latency", "throughput"}
 
 
@@ -123,7 +123,7 @@ def test_names_of_trials_are_unique(plain: Source) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_more_effort_is_more_of_everything(plain: Source) -> None:
+def test_a_higher_effort_has_more_trials_frames_rounds_and_time(plain: Source) -> None:
     for less, more in itertools.pairwise(EFFORTS):
         assert len(propose(plain, less)) < len(propose(plain, more))
         for field in ("calibration", "frames", "rounds", "round_s", "limit_s", "finalists", "sweep_s"):
@@ -131,7 +131,7 @@ def test_more_effort_is_more_of_everything(plain: Source) -> None:
 
 
 @pytest.mark.parametrize("objective", ["throughput", "latency"])
-def test_what_serves_the_objective_comes_first(plain: Source, objective: str) -> None:
+def test_trials_with_the_hint_of_the_objective_come_first(plain: Source, objective: str) -> None:
     assert [trial.configuration.hint for trial in propose(plain, "quick", objective=objective)[:2]] == [objective] * 2
 
 
@@ -139,7 +139,7 @@ def test_what_serves_the_objective_comes_first(plain: Source, objective: str) ->
 @pytest.mark.parametrize(
     "options", [{}, {"objective": "latency", "size": WIDE}, {"recipes": ("int8", "float")}], ids=["", "size", "recipes"]
 )
-def test_however_little_time_there_is_something_safe_and_something_promising_is_tried(
+def test_the_first_two_trials_are_a_safe_and_a_promising_one(
     plain: Source, effort: EffortName, options: dict[str, object]
 ) -> None:
     first, second = propose(plain, effort, **options)[:MIN_TRIALS]
@@ -148,7 +148,7 @@ def test_however_little_time_there_is_something_safe_and_something_promising_is_
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_of_tensors_too_something_safe_is_tried(tensors: Source, effort: EffortName) -> None:
+def test_the_first_two_trials_of_a_tensor_source_are_safe(tensors: Source, effort: EffortName) -> None:
     first, second = propose(tensors, effort)[:MIN_TRIALS]
     assert (first.recipe.name, second.recipe.name) == ("uncut", "whole-int8-safe")
 
@@ -172,7 +172,7 @@ def test_of_tensors_too_something_safe_is_tried(tensors: Source, effort: EffortN
         (("u*", "uncut"), ["uncut"]),
     ],
 )
-def test_recipes_that_are_asked_for_are_tried_in_that_order_whatever_the_effort(
+def test_requested_recipes_are_tried_in_the_given_order_at_any_effort(
     plain: Source, patterns: tuple[str, ...], expected: list[str]
 ) -> None:
     if patterns[0] == "u*":
@@ -189,12 +189,12 @@ def test_recipes_that_are_asked_for_are_tried_in_that_order_whatever_the_effort(
         ("zzz*", r"no recipe is called zzz\*; known: float, "),
     ],
 )
-def test_a_recipe_that_is_not_there_names_the_nearest(plain: Source, pattern: str, says: str) -> None:
+def test_an_unknown_recipe_is_refused_with_the_nearest_name(plain: Source, pattern: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         choose_recipes(plain, "quick", ("int8", pattern))
 
 
-def test_a_recipe_of_ones_own_is_given_by_its_file(plain: Source, tmp_path: Path) -> None:
+def test_a_custom_recipe_is_read_from_its_file(plain: Source, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     text = (RECIPES / "int8.toml").read_text().replace('"int8"', '"mine"')
     path.write_text(f'{text}bias_correction = "accurate"\n')
@@ -206,7 +206,7 @@ def test_a_recipe_of_ones_own_is_given_by_its_file(plain: Source, tmp_path: Path
         choose_recipes(plain, "quick", (str(path),))
 
 
-def test_a_recipe_of_another_meaning_is_refused_before_anything_is_built(tensors: Source, plain: Source) -> None:
+def test_a_recipe_for_a_different_meaning_is_refused(tensors: Source, plain: Source) -> None:
     with pytest.raises(
         InputError, match=r"--recipe: int8 is for graphs of the meaning person, but .* has the meaning tensors"
     ):
@@ -214,9 +214,7 @@ def test_a_recipe_of_another_meaning_is_refused_before_anything_is_built(tensors
     assert [item.name for item in choose_recipes(plain, "quick", ("uncut-int8",))] == ["uncut-int8"]
 
 
-def test_a_new_recipe_is_a_new_file_and_nothing_else(
-    plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_recipe_needs_only_a_new_file(plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in RECIPES.glob("*.toml"):
         (tmp_path / path.name).write_text(path.read_text())
     text = (tmp_path / "int8.toml").read_text().replace('"int8"', '"mine"').replace("priority = 940", "priority = 999")
@@ -225,11 +223,11 @@ def test_a_new_recipe_is_a_new_file_and_nothing_else(
     assert list_names(propose(plain, "quick"))[:2] == ["float", "mine"]
 
 
-def test_a_size_is_tried_first_and_the_sources_own_as_well(plain: Source) -> None:
+def test_a_given_size_is_tried_first_and_the_sources_size_as_well(plain: Source) -> None:
     trials = propose(plain, "quick", size=WIDE)
     sized = ["513x289" in trial.recipe.name for trial in trials]
-    safe, there = 1, sized.count(True)
-    assert sized == [False] * safe + [True] * there + [False] * (len(trials) - safe - there)
+    safe, resized = 1, sized.count(True)
+    assert sized == [False] * safe + [True] * resized + [False] * (len(trials) - safe - resized)
     assert {trial.recipe.name for trial, wide in zip(trials, sized, strict=True) if wide} == {
         "int8-stride16-refined-safe 513x289",
         "int8-stride16-refined 513x289",
@@ -244,7 +242,7 @@ def test_a_size_is_tried_first_and_the_sources_own_as_well(plain: Source) -> Non
     assert trials[safe].name.startswith("int8-stride16-refined-safe 513x289 throughput")
 
 
-def test_a_recipe_with_a_size_of_its_own_is_brought_to_no_other(plain: Source) -> None:
+def test_a_recipe_that_sets_a_size_is_not_resized_again(plain: Source) -> None:
     for trial in propose(plain, "thorough", size=WIDE):
         assert sum(step.kind in ("reshape", "shrink") for step in trial.recipe.steps) <= 1
 
@@ -259,25 +257,25 @@ def test_a_recipe_with_a_size_of_its_own_is_brought_to_no_other(plain: Source) -
         ("4:3", (513, 513), (385, 513)),
     ],
 )
-def test_a_ratio_keeps_the_longer_side_and_the_grid_it_lies_on(
+def test_a_ratio_keeps_the_longer_side_and_rounds_to_the_sources_grid(
     text: str, source: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert search.parse_size(text, source) == expected
 
 
 @pytest.mark.parametrize("text", ["16/9", "wide", "0:9", "16:0", "288x", "-1x5"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=f"--size: expected WIDTHxHEIGHT or a ratio such as 16:9, received {text}"):
         search.parse_size(text, (513, 513))
 
 
 @pytest.mark.parametrize("text", ["0x0", "15x16", "512x4097", "1:1000"])
-def test_a_size_that_no_version_may_have_is_refused(text: str) -> None:
+def test_a_size_that_cannot_be_published_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=f"--size: expected sides of 16 to 4096, received {text}, which is "):
         search.parse_size(text, (513, 513))
 
 
-def test_two_recipes_of_one_name_are_refused(plain: Source, tmp_path: Path) -> None:
+def test_two_different_recipes_with_the_same_name_are_refused(plain: Source, tmp_path: Path) -> None:
     """Results are identified by the names of trials, so the recipes' results would be mixed up."""
     mine = tmp_path / "mine.toml"
     mine.write_text((RECIPES / "int8-mixed.toml").read_text().replace('"int8-mixed"', '"int8"'))
@@ -286,19 +284,19 @@ def test_two_recipes_of_one_name_are_refused(plain: Source, tmp_path: Path) -> N
     assert [item.name for item in search.choose_recipes(plain, "quick", ("int8", "int8", "float"))] == ["int8", "float"]
 
 
-def test_another_device_chooses_its_own_streams(plain: Source) -> None:
+def test_a_device_other_than_the_cpu_chooses_its_own_streams_and_threads(plain: Source) -> None:
     for trial in propose(plain, "quick", device="AUTO"):
         assert (trial.configuration.streams, trial.configuration.threads) == (0, 0)
         assert trial.configuration.device == "AUTO"
 
 
-def test_an_unknown_effort_lists_the_known_ones() -> None:
+def test_an_unknown_effort_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"quick, standard, thorough, received standart; did you mean 'standard'\?"):
         search.find_effort("standart")
     assert search.find_effort("standard").name == "standard"
 
 
-def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another(plain: Source) -> None:
+def test_every_recipe_is_tried_in_one_precision_before_any_in_the_next(plain: Source) -> None:
     _, *trials = propose(plain, "standard")  # without the safe one
     precisions = [trial.configuration.precision for trial in trials]
     changes = sum(a != b for a, b in itertools.pairwise(precisions))
@@ -306,7 +304,7 @@ def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another(plain: 
 
 
 @pytest.mark.parametrize("units", [True, False])
-def test_a_quick_search_tries_other_floats_only_where_there_are_units_for_them(
+def test_a_quick_search_tries_bf16_only_if_the_cpu_has_units_for_it(
     plain: Source, units: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = structs.replace(search.describe_host(), features=["amx_bf16"] if units else ["avx512_bf16"])
@@ -318,7 +316,7 @@ def test_a_quick_search_tries_other_floats_only_where_there_are_units_for_them(
 
 
 @pytest.mark.parametrize("effort", EFFORTS[1:])
-def test_half_precision_in_graphs_of_8_bits_is_tried_only_where_everything_is(
+def test_f16_in_8_bit_graphs_is_tried_only_at_thorough_effort(
     plain: Source, effort: EffortName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino, "list_precisions", lambda: ("f32", "f16"))

@@ -35,11 +35,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "candidates"
 
 
-def visible(folder: Path) -> list[str]:
+def list_visible(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def test_what_was_put_is_got_again(folder: Path, build: CountedBuild) -> None:
+def test_a_stored_candidate_is_read_back(folder: Path, build: CountedBuild) -> None:
     put = CandidateStore(folder).put(recipe(), KEY, build)
     got = CandidateStore(folder).get(recipe(), KEY)
     assert got == put
@@ -47,12 +47,12 @@ def test_what_was_put_is_got_again(folder: Path, build: CountedBuild) -> None:
     assert got.artifact.path.parent == folder / KEY
 
 
-def test_nothing_is_there_before_it_was_put(folder: Path) -> None:
+def test_an_unknown_key_has_no_candidate(folder: Path) -> None:
     assert CandidateStore(folder).get(recipe(), KEY) is None
 
 
 @pytest.mark.parametrize("error", [Interruption, OSError, RuntimeError])
-def test_what_ends_half_way_leaves_nothing(folder: Path, build: CountedBuild, error: type[BaseException]) -> None:
+def test_an_interrupted_build_leaves_no_files(folder: Path, build: CountedBuild, error: type[BaseException]) -> None:
     def half(target: Path) -> tuple[Artifact, tuple[str, ...]]:
         build(target)
         raise error("half-way")
@@ -63,17 +63,17 @@ def test_what_ends_half_way_leaves_nothing(folder: Path, build: CountedBuild, er
     assert CandidateStore(folder).get(recipe(), KEY) is None
 
 
-def test_a_killed_build_leaves_nothing_that_can_be_seen(folder: Path, build: CountedBuild) -> None:
+def test_a_killed_build_leaves_no_visible_candidate(folder: Path, build: CountedBuild) -> None:
     child = multiprocessing.get_context("spawn").Process(target=build_and_die, args=(build.model, folder, KEY))
     child.start()
     child.join()
     assert child.exitcode == -9
-    assert visible(folder) == []
+    assert list_visible(folder) == []
     assert CandidateStore(folder).put(recipe(), KEY, build).digest == KEY
-    assert visible(folder) == [KEY]
+    assert list_visible(folder) == [KEY]
 
 
-def test_what_killed_builds_left_is_removed_later(folder: Path, build: CountedBuild) -> None:
+def test_abandoned_files_of_killed_builds_are_removed_later(folder: Path, build: CountedBuild) -> None:
     long_ago = time.time() - 2 * ABANDONED_S
     for name in (".killed", ".building", ".fresh"):
         (folder / name).mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_what_killed_builds_left_is_removed_later(folder: Path, build: CountedBu
     assert sorted(path.name for path in folder.iterdir()) == [".fresh", KEY, "e" * 64]
 
 
-def test_nobody_removes_what_is_being_built(folder: Path, build: CountedBuild) -> None:
+def test_a_build_in_progress_is_not_removed(folder: Path, build: CountedBuild) -> None:
     def build_beside_others(target: Path) -> tuple[Artifact, tuple[str, ...]]:
         long_ago = time.time() - 2 * ABANDONED_S
         os.utime(target.parent, (long_ago, long_ago))
@@ -127,17 +127,17 @@ SPOILS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-def test_a_spoilt_candidate_is_built_anew(folder: Path, build: CountedBuild, spoil: str) -> None:
+def test_a_damaged_candidate_is_rebuilt(folder: Path, build: CountedBuild, spoil: str) -> None:
     store = CandidateStore(folder)
     good = store.put(recipe(), KEY, build)
     SPOILS[spoil](folder / KEY)
     assert store.get(recipe(), KEY) is None
     assert store.put(recipe(), KEY, build).artifact == good.artifact
     assert store.get(recipe(), KEY) == good
-    assert visible(folder) == [KEY]
+    assert list_visible(folder) == [KEY]
 
 
-def test_what_another_process_put_first_stays(folder: Path, build: CountedBuild) -> None:
+def test_a_candidate_stored_first_by_another_process_is_kept(folder: Path, build: CountedBuild) -> None:
     def overtaken(target: Path) -> tuple[Artifact, tuple[str, ...]]:
         CandidateStore(folder).put(recipe(), KEY, build)
         (folder / KEY / "theirs").touch()
@@ -156,7 +156,7 @@ def test_a_workspace_keeps_candidates_and_results_in_one_folder(tmp_path: Path) 
     assert workspace(tmp_path / "store").results.get("kind", {"a": 1}) == 2
 
 
-def test_what_is_isolated_runs_in_a_process_of_its_own_and_gives_its_answer(tmp_path: Path) -> None:
+def test_isolate_runs_a_function_in_a_child_process_and_returns_its_result(tmp_path: Path) -> None:
     here = workspace(tmp_path, time_s=60.0)
     assert here.isolate(crimes.doubled, 21) == 42
     assert here.isolate(crimes.pid) != os.getpid()
@@ -165,6 +165,6 @@ def test_what_is_isolated_runs_in_a_process_of_its_own_and_gives_its_answer(tmp_
 
 
 @pytest.mark.parametrize(("limit_s", "time_s"), [(60.0, 1.0), (1.0, 60.0)])
-def test_the_shorter_of_two_times_counts(tmp_path: Path, limit_s: float, time_s: float) -> None:
+def test_isolate_times_out_at_the_shorter_of_two_limits(tmp_path: Path, limit_s: float, time_s: float) -> None:
     with pytest.raises(MachineError, match="hang: timed out after 1 s"):
         workspace(tmp_path, time_s=limit_s).isolate(crimes.hang, time_s=time_s)

@@ -23,14 +23,14 @@ def test_a_proposal_is_named_after_recipe_and_configuration_and_is_not_accepted(
     assert not FRESH.verdict.accepted
 
 
-def test_trials_that_differ_in_their_hint_alone_are_compared_once() -> None:
+def test_trials_that_differ_only_in_their_hint_share_a_comparison() -> None:
     other = Trial.propose(recipe(name="int8"), configure(precision="bf16"))
     assert other.comparison == FRESH.comparison == "int8 bf16"
     assert Trial.propose(recipe(name="int8"), configure()).comparison != FRESH.comparison
     assert Trial.propose(recipe(name="float"), BF16).comparison != FRESH.comparison
 
 
-def test_a_rejection_says_why_and_keeps_what_was_broken_before() -> None:
+def test_a_rejection_adds_its_reason_to_earlier_ones() -> None:
     assert FRESH.reject("too late").verdict == Verdict(("too late",))
     judged = FRESH.add([measured("iou_drop", 3)]).judge(Budget(0.5))
     assert judged.reject("B: its process died").verdict.broken == (
@@ -60,11 +60,11 @@ def test_measurements_are_added_and_found_by_their_metric() -> None:
     ],
     ids=["kept", "lossy", "the pessimistic end", "latency unmeasured", "nothing measured"],
 )
-def test_a_trial_is_accepted_where_every_limit_is_kept(measurements: list, accepted: bool) -> None:
+def test_a_trial_is_accepted_only_if_every_limit_is_kept(measurements: list, accepted: bool) -> None:
     assert FRESH.add(measurements).judge(Budget(0.5, 10)).verdict.accepted is accepted
 
 
-def test_it_is_run_as_its_configuration_says_on_pictures_of_its_canvas(plain: Source, built: Build) -> None:
+def test_a_subject_has_the_configuration_and_canvas_of_its_trial(plain: Source, built: Build) -> None:
     artifact = built(tiny.PLAIN)
     candidate = Candidate(FRESH.recipe, "c" * 64, artifact, ())
     subject = replace(FRESH, candidate=candidate, canvas=(40, 80)).to_subject(plain)
@@ -72,10 +72,10 @@ def test_it_is_run_as_its_configuration_says_on_pictures_of_its_canvas(plain: So
     assert (subject.digest, subject.canvas, subject.framing.size) == (artifact.digest, (40, 80), (65, 65))
 
 
-def test_what_was_never_built_cannot_be_run(plain: Source) -> None:
+def test_a_trial_that_was_never_built_cannot_be_run(plain: Source) -> None:
     with pytest.raises(AssertionError, match="int8 throughput bf16 was never built"):
         FRESH.to_subject(plain)
 
 
-def test_trials_can_be_told_apart_in_sets() -> None:
+def test_equal_trials_count_once_in_a_set() -> None:
     assert len({FRESH, Trial.propose(recipe(name="int8"), BF16, (65, 65)), FRESH.reject("x")}) == 2

@@ -29,12 +29,12 @@ USUAL, SOON = point(SPACE.reference, 1.0), point(SPACE.soonest, 0.5, latency=9.0
 FASTER = point(Setting(1, 1, 2, 1), 2.0, latency=1.0)
 
 
-class Looks:
+class KnownMeasurements:
     """Known results of all measurements; every call is recorded."""
 
     def __init__(self) -> None:
         self.points: tuple[Point, ...] = (USUAL, SOON)
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.broken: set[str] = set()
 
     def run_sweep(self, artifact: Any, pictures: Any, *, budget_s: float, report: Any, base: Any) -> tuple[Point, ...]:
@@ -52,15 +52,15 @@ class Looks:
         self._note(f"layers {configuration.precision}")
         return (LayerTime("conv", "Convolution", "f32", "jit", 1.5),)
 
-    def _note(self, look: str) -> None:
-        self.asked.append(look)
-        if look.split()[0] in self.broken:
-            raise MachineError(f"{look} died")
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if call.split()[0] in self.broken:
+            raise MachineError(f"{call} died")
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch, in_process: None, known_race: type[KnownRace]) -> Looks:
-    found = Looks()
+def known(monkeypatch: pytest.MonkeyPatch, in_process: None, known_race: type[KnownRace]) -> KnownMeasurements:
+    found = KnownMeasurements()
     for name in ("run_sweep", "measure_isa_levels", "profile_layers"):
         monkeypatch.setattr(studying, name, getattr(found, name))
     return found
@@ -73,7 +73,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ended(home: Path, looks: Looks) -> tuple[ExperimentRun, ExperimentResult, list[str]]:
+def ended(home: Path, known: KnownMeasurements) -> tuple[ExperimentRun, ExperimentResult, list[str]]:
     """A run before its sweep, its result, and its log."""
     lines: list[str] = []
     run = make_run(home, lines=lines, effort=SWEEPING)
@@ -90,20 +90,22 @@ def pick(result: ExperimentResult, recipe: str = "int8") -> Trial:
 Ended = tuple[ExperimentRun, ExperimentResult, list[str]]
 
 
-def test_where_nothing_beats_the_usual_the_winner_stays(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+def test_if_no_setting_beats_the_default_the_winner_stays(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path
+) -> None:
     run, result, _ = ended
     study = WinnerStudy(run, result, pick(result))
     study.tune()
     found = study.inspect(tmp_path / "masks")
     assert found.winner == pick(result)
     assert found.trials == result.trials
-    assert looks.asked[:2] == ["sweep f32 4", "sweep f32 2"]  # the winner's, and the whole graph's
+    assert known.calls[:2] == ["sweep f32 4", "sweep f32 2"]  # the winner's, and the whole graph's
     assert [row["who"] for row in found.analysis.sweep] == ["int8 latency f32"] * 2 + ["OpenVINO, uncut"] * 2
 
 
-def test_what_beats_it_is_raced_against_it_and_wins(ended: Ended, looks: Looks) -> None:
+def test_a_faster_setting_is_raced_against_the_winner_and_replaces_it(ended: Ended, known: KnownMeasurements) -> None:
     run, result, lines = ended
-    looks.points = (USUAL, SOON, FASTER)
+    known.points = (USUAL, SOON, FASTER)
     KnownRace.speeds = {"swept": 80.0, "int8": 40.0}
     study = WinnerStudy(run, result, pick(result))
     study.tune()
@@ -117,9 +119,9 @@ def test_what_beats_it_is_raced_against_it_and_wins(ended: Ended, looks: Looks) 
     assert any("against the swept configuration" in line for line in lines)
 
 
-def test_what_only_seemed_faster_is_kept_as_a_trial_and_loses(ended: Ended, looks: Looks) -> None:
+def test_a_setting_that_loses_the_race_is_kept_as_a_trial(ended: Ended, known: KnownMeasurements) -> None:
     run, result, _ = ended
-    looks.points = (USUAL, SOON, FASTER)
+    known.points = (USUAL, SOON, FASTER)
     KnownRace.speeds = {"swept": 30.0, "int8": 40.0}
     study = WinnerStudy(run, result, pick(result))
     study.tune()
@@ -127,9 +129,9 @@ def test_what_only_seemed_faster_is_kept_as_a_trial_and_loses(ended: Ended, look
     assert len(study.result.trials) == len(result.trials) + 1
 
 
-def test_a_race_against_itself_that_fails_leaves_the_winner(ended: Ended, looks: Looks) -> None:
+def test_if_the_race_against_the_swept_setting_fails_the_winner_stays(ended: Ended, known: KnownMeasurements) -> None:
     run, result, lines = ended
-    looks.points = (USUAL, SOON, FASTER)
+    known.points = (USUAL, SOON, FASTER)
     KnownRace.dropouts = dict.fromkeys(("int8 latency f32", "int8 latency f32, swept"), "MachineError: died")
     study = WinnerStudy(run, result, pick(result))
     study.tune()
@@ -137,49 +139,57 @@ def test_a_race_against_itself_that_fails_leaves_the_winner(ended: Ended, looks:
     assert any("nothing met the budget" in line for line in lines)
 
 
-def test_without_seconds_for_it_nothing_is_swept(home: Path, looks: Looks, tmp_path: Path) -> None:
+def test_nothing_is_swept_if_the_effort_has_no_time_for_it(
+    home: Path, known: KnownMeasurements, tmp_path: Path
+) -> None:
     run = make_run(home)
     result = run.run()
     study = WinnerStudy(run, result, pick(result))
     study.tune()
     found = study.inspect(tmp_path / "masks")
-    assert not [look for look in looks.asked if look.startswith(("sweep", "isa"))]
+    assert not [call for call in known.calls if call.startswith(("sweep", "isa"))]
     assert (found.analysis.sweep, found.analysis.isa) == ([], [])
 
 
-def test_layers_are_of_the_whole_graph_and_of_the_winner(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+def test_layers_of_the_whole_graph_and_of_the_winner_are_profiled(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path
+) -> None:
     run, result, _ = ended
     found = WinnerStudy(run, result, pick(result)).inspect(tmp_path / "masks")
     assert [row["name"] for row in (*found.analysis.before, *found.analysis.after)] == ["conv", "conv"]
-    assert looks.asked.count("layers f32") == 2
+    assert known.calls.count("layers f32") == 2
 
 
-def test_older_cpus_run_the_winner_and_its_float_original(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+def test_older_instruction_sets_are_measured_for_the_winner_and_its_float_original(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path
+) -> None:
     run, result, _ = ended
     found = WinnerStudy(run, result, pick(result)).inspect(tmp_path / "a")
     assert [row["who"] for row in found.analysis.isa] == ["int8 latency f32", "float"]
     assert found.analysis.isa[0]["measurements"] == {"throughput": measured("throughput", 5).numbers}
 
 
-def test_a_winner_that_is_the_float_original_is_run_alone(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+def test_older_instruction_sets_are_measured_once_for_a_float_winner(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path
+) -> None:
     run, result, _ = ended
     found = WinnerStudy(run, result, pick(result, "float")).inspect(tmp_path / "masks")
     assert [row["who"] for row in found.analysis.isa] == ["float latency f32"]
 
 
-def test_masks_are_painted_of_the_frames_that_were_compared(ended: Ended, tmp_path: Path) -> None:
+def test_masks_of_the_compared_frames_are_painted(ended: Ended, tmp_path: Path) -> None:
     run, result, _ = ended
     found = WinnerStudy(run, result, pick(result)).inspect(tmp_path / "masks")
     assert len(found.analysis.masks) == 6
     assert all((tmp_path / "masks" / row["files"]["winner"]).exists() for row in found.analysis.masks)
 
 
-@pytest.mark.parametrize(("look", "empty"), [("sweep", "sweep"), ("isa", "isa"), ("layers", "before")])
-def test_a_look_that_fails_is_reported_and_left_out(
-    ended: Ended, looks: Looks, tmp_path: Path, look: str, empty: str
+@pytest.mark.parametrize(("call", "empty"), [("sweep", "sweep"), ("isa", "isa"), ("layers", "before")])
+def test_a_measurement_that_fails_is_reported_and_left_out(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path, call: str, empty: str
 ) -> None:
     run, result, lines = ended
-    looks.broken = {look}
+    known.broken = {call}
     study = WinnerStudy(run, result, pick(result))
     study.tune()
     found = study.inspect(tmp_path / "masks")
@@ -189,19 +199,21 @@ def test_a_look_that_fails_is_reported_and_left_out(
     assert found.analysis.masks
 
 
-def test_what_an_earlier_run_saw_is_not_looked_at_again(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+def test_measurements_of_an_earlier_run_are_not_repeated(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path
+) -> None:
     run, result, _ = ended
     for number in range(2):
         study = WinnerStudy(run, result, pick(result))
         study.tune()
         found = study.inspect(tmp_path / str(number))
         assert len(found.analysis.sweep) == 4
-    assert len(looks.asked) == len(set(looks.asked)) + 1  # the layers of two graphs
+    assert len(known.calls) == len(set(known.calls)) + 1  # the layers of two graphs
 
 
-def test_each_figure_of_a_speed_is_told_once_and_as_the_last_race_gave_it(ended: Ended, looks: Looks) -> None:
+def test_each_speed_metric_appears_once_with_the_value_of_the_last_race(ended: Ended, known: KnownMeasurements) -> None:
     run, result, _ = ended
-    looks.points = (USUAL, SOON, FASTER)
+    known.points = (USUAL, SOON, FASTER)
     KnownRace.speeds, KnownRace.frames = {"swept": 80.0, "int8": 40.0}, 40
     study = WinnerStudy(run, result, pick(result).add([measured("latency_p95", 1.0)]))
     study.tune()
@@ -211,10 +223,12 @@ def test_each_figure_of_a_speed_is_told_once_and_as_the_last_race_gave_it(ended:
     assert study.winner.get("latency_p95").value == 1000 / 80  # type: ignore[union-attr]
 
 
-def test_balanced_what_keeps_a_frame_longer_than_the_source_is_not_even_raced(ended: Ended, looks: Looks) -> None:
+def test_balanced_does_not_race_a_setting_with_higher_latency_than_the_source(
+    ended: Ended, known: KnownMeasurements
+) -> None:
     run, result, _ = ended
     run.experiment = replace(run.experiment, objective="balanced")
-    looks.points = (USUAL, SOON, replace(FASTER, timing=point(FASTER.setting, 2.0, latency=1e4).timing))
+    known.points = (USUAL, SOON, replace(FASTER, timing=point(FASTER.setting, 2.0, latency=1e4).timing))
     held = len(KnownRace.held)
     study = WinnerStudy(run, result, pick(result))
     study.tune()
@@ -222,10 +236,12 @@ def test_balanced_what_keeps_a_frame_longer_than_the_source_is_not_even_raced(en
     assert len(KnownRace.held) == held
 
 
-def test_balanced_what_turns_out_slower_for_a_frame_than_the_source_loses(ended: Ended, looks: Looks) -> None:
+def test_balanced_rejects_a_setting_whose_latency_in_the_race_exceeds_the_sources(
+    ended: Ended, known: KnownMeasurements
+) -> None:
     run, result, _ = ended
     run.experiment = replace(run.experiment, objective="balanced")
-    looks.points = (USUAL, SOON, FASTER)
+    known.points = (USUAL, SOON, FASTER)
     KnownRace.speeds, KnownRace.latencies = {"swept": 80.0, "int8": 40.0}, {"swept": 999.0}
     study = WinnerStudy(run, result, pick(result))
     study.tune()
@@ -233,21 +249,21 @@ def test_balanced_what_turns_out_slower_for_a_frame_than_the_source_loses(ended:
     assert [trial.is_slower for trial in study.result.trials if "swept" in trial.name] == [True]
 
 
-def test_another_limit_of_latency_is_another_sweep(ended: Ended, looks: Looks) -> None:
+def test_a_different_latency_limit_needs_a_new_sweep(ended: Ended, known: KnownMeasurements) -> None:
     run, result, _ = ended
     for limit in (None, 20.0):
         run.experiment = replace(run.experiment, budget=Budget(5.0, limit))
         WinnerStudy(run, result, pick(result)).tune()
-    assert looks.asked.count("sweep f32 4") == 2
+    assert known.calls.count("sweep f32 4") == 2
 
 
-def test_after_the_efforts_end_nothing_is_swept_or_raced_any_more(
-    ended: Ended, looks: Looks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_after_the_time_limit_of_the_effort_nothing_is_swept(
+    ended: Ended, known: KnownMeasurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, result, lines = ended
     monkeypatch.setattr(Workspace, "left_s", 1.0)
     study = WinnerStudy(run, result, pick(result))
     study.tune()
     assert study.inspect(tmp_path / "masks").analysis.isa == []
-    assert not [look for look in looks.asked if look.startswith(("sweep", "isa"))]
+    assert not [call for call in known.calls if call.startswith(("sweep", "isa"))]
     assert any("sweeping int8 latency f32: not tried: it takes 4 s, but 1 s are left" in line for line in lines)

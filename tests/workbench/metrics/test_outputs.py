@@ -20,7 +20,7 @@ def lose(measure: BoxesMeasure, source: Answer, candidate: Answer) -> float:
     return float(points)
 
 
-def test_a_lone_box_has_its_own_score() -> None:
+def test_a_single_box_is_compared_by_its_score() -> None:
     source = [find(0.9, 0.8, 0.7), find(0.75), find(), find(0.1)]
     measure = BoxesMeasure(source, 0)
     assert lose(measure, source[1], source[1]) == 0
@@ -30,7 +30,7 @@ def test_a_lone_box_has_its_own_score() -> None:
     assert lose(measure, source[3], find(0.9)) == 100
 
 
-def test_a_candidate_that_finds_more_or_fewer_boxes_is_measured() -> None:
+def test_a_candidate_that_finds_fewer_boxes_is_measured() -> None:
     source = [find(0.9, 0.8), find(0.7, 0.9, 0.8)]
     measure = BoxesMeasure(source, 0)
     assert lose(measure, source[1], find(0.7, 0.9)) == pytest.approx(100 / 3)
@@ -38,6 +38,6 @@ def test_a_candidate_that_finds_more_or_fewer_boxes_is_measured() -> None:
 
 
 @pytest.mark.parametrize(("before", "after", "lost"), [(0, 0, 0.0), (0, 3, 1.0), (3, 0, 1.0), (3, 3, 0.0)])
-def test_classes_of_nothing_agree_with_nothing(before: int, after: int, lost: float) -> None:
+def test_empty_outputs_agree_only_with_empty_outputs(before: int, after: int, lost: float) -> None:
     source, candidate = ((np.ones(count, np.int64),) for count in (before, after))
     assert TensorMeasure([source, (np.ones(3, np.int64),)], 0).sample(source, candidate) == (lost,)

@@ -20,16 +20,16 @@ ONE = configure(hint="throughput", precision="f32", streams=1, threads=1, infer_
 
 @pytest.fixture
 def shrunk(describe: Describe, tmp_path: Path, built: Build) -> Subject:
-    return halved(describe, built, tmp_path / "graph.xml")
+    return make_shrunk(describe, built, tmp_path / "graph.xml")
 
 
-def halved(describe: Describe, built: Build, target: Path) -> Subject:
+def make_shrunk(describe: Describe, built: Build, target: Path) -> Subject:
     """Return a graph of half the source's size that gets pictures of the source's size."""
     artifact, _ = Shrink(0.5).apply(built(tiny.PLAIN).path, target, StepContext(describe(tiny.PLAIN), None))
     return replace(Subject.from_artifact("shrunk", describe(tiny.PLAIN), artifact, ONE), canvas=(65, 65))
 
 
-def test_a_shrunk_graph_brings_what_it_is_handed_to_its_size_itself(shrunk: Subject) -> None:
+def test_a_shrunk_graph_resizes_pictures_of_the_sources_size_itself(shrunk: Subject) -> None:
     frame, _ = tiny.scene(3, 90, 120)
     picture = shrunk.frame_picture(frame)
     assert picture.shape == (1, 65, 65, 3)
@@ -37,7 +37,9 @@ def test_a_shrunk_graph_brings_what_it_is_handed_to_its_size_itself(shrunk: Subj
     assert np.abs(shrunk.resize_picture(picture).mean() - frame.mean()) < 3
 
 
-def test_its_masks_lie_where_the_sources_do(shrunk: Subject, describe: Describe, labelled: Dataset) -> None:
+def test_masks_of_a_shrunk_graph_are_aligned_with_the_sources(
+    shrunk: Subject, describe: Describe, labelled: Dataset
+) -> None:
     for (_, ours), (_, theirs) in zip(
         shrunk.predict_masks(labelled), Subject.from_source(describe(tiny.PLAIN)).predict_masks(labelled), strict=True
     ):
@@ -46,7 +48,7 @@ def test_its_masks_lie_where_the_sources_do(shrunk: Subject, describe: Describe,
 
 
 @pytest.mark.parametrize("hint", ["throughput", "latency"])
-def test_it_is_timed_from_such_pictures_to_masks_of_their_size(
+def test_timing_a_shrunk_graph_includes_resizing_pictures_and_masks(
     shrunk: Subject, labelled: Dataset, hint: str, tmp_path: Path
 ) -> None:
     watched = Watched(**vars(shrunk) | {"configuration": reconfigure(ONE, hint=hint)}, diary=tmp_path / "diary")
@@ -65,8 +67,8 @@ class Watched(Subject):
             file.write(f"{picture.shape} in;")
         return super().resize_picture(picture)
 
-    def compute_mask(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-        mask = super().compute_mask(answer, size, frame)
+    def compute_mask(self, output: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+        mask = super().compute_mask(output, size, frame)
         with self.diary.open("a") as file:
             file.write(f"{mask.shape} out;")
         return mask
@@ -83,7 +85,7 @@ def make_logits(*, first: bool) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("answer", "person"),
+    ("output", "person"),
     [
         (CLASSES, 15),
         (CLASSES[..., None].astype(np.int32), 15),
@@ -95,8 +97,8 @@ def make_logits(*, first: bool) -> np.ndarray:
     ],
     ids=["classes", "a channel of classes", "logits last", "logits first", "probability", "logit", "a bare map"],
 )
-def test_the_person_is_found_in_whatever_a_segmenter_answers(answer: np.ndarray, person: int) -> None:
-    margin, threshold = compute_person_margin(answer, person)
+def test_the_person_is_found_in_every_kind_of_segmenter_output(output: np.ndarray, person: int) -> None:
+    margin, threshold = compute_person_margin(output, person)
     assert margin.dtype == np.float32
     assert ((margin > threshold) == PERSON).all()
 
@@ -118,13 +120,15 @@ def test_a_source_runs_in_the_runtime_that_it_was_made_for(
     assert (found.engine, found.name, found.digest) == (engine, name, describe(tiny.PLAIN).digest)
 
 
-def test_tensorflows_switch_makes_two_subjects_of_one_graph(describe: Describe) -> None:
+def test_onednn_on_and_off_are_two_subjects_with_one_identity(describe: Describe) -> None:
     on, off = (Subject.from_source(describe(tiny.PLAIN), onednn=onednn) for onednn in (True, False))
     assert (on.name, off.name) == ("TensorFlow, oneDNN on", "TensorFlow, oneDNN off")
     assert on.identity == off.identity
 
 
-def test_what_answers_depend_on_is_its_identity_and_how_fast_it_runs_is_not(describe: Describe, built: Build) -> None:
+def test_a_subjects_identity_has_what_affects_outputs_but_not_what_affects_speed(
+    describe: Describe, built: Build
+) -> None:
     source, artifact = describe(tiny.PLAIN), built(tiny.PLAIN)
     plain = Subject.from_artifact("a", source, artifact, configure())
     same = Subject.from_artifact("b", source, artifact, configure(hint="throughput", streams=2, batch=4))
@@ -155,7 +159,7 @@ def test_only_a_graph_whose_input_takes_normalised_pictures_gets_them(
     assert seen == [255, 1]
 
 
-def test_a_picture_that_has_the_graphs_size_is_left_alone(shrunk: Subject) -> None:
+def test_a_picture_of_the_graphs_size_is_not_resized(shrunk: Subject) -> None:
     picture = np.zeros((1, 33, 33, 3), np.uint8)
     assert shrunk.resize_picture(picture) is picture
 
@@ -168,7 +172,7 @@ def test_a_folder_that_is_no_published_version_is_refused(tmp_path: Path, text: 
         Subject.from_published(tmp_path)
 
 
-def test_tensors_come_in_the_order_of_the_sources_answers(describe: Describe, labelled: Dataset) -> None:
+def test_tensors_are_in_the_order_of_the_sources_outputs(describe: Describe, labelled: Dataset) -> None:
     source = describe(tiny.PLAIN)
     both = replace(source, meaning="tensors", answers=("ArgMax:0", source.answer))
     found = list(Subject.from_source(both).predict_tensors(labelled.pick(2)))

@@ -18,7 +18,7 @@ from tests.workbench.report import places, reading, rundir
 INT8 = "int8 throughput f32"
 
 
-def compared(folder: Path, change: rundir.Change = lambda _: None) -> RunComparison:
+def compare(folder: Path, change: rundir.Change = lambda _: None) -> RunComparison:
     """Return the comparison of the stored run with a changed one."""
     a = rundir.write(folder / "a", pictures=False)
     b = rundir.write(folder / "b", change, pictures=False)
@@ -32,7 +32,7 @@ def contrast(found: RunComparison, name: str, metric: str) -> Contrast:
     return item
 
 
-def changed(found: RunComparison) -> dict[str, tuple[str, str]]:
+def list_changed(found: RunComparison) -> dict[str, tuple[str, str]]:
     """Return the changed facts by name."""
     return {row.what: (row.a, row.b) for row in found.rows if row.changed}
 
@@ -50,15 +50,15 @@ def times(factor: float) -> rundir.Change:
 
 
 def test_a_run_equals_itself(tmp_path: Path) -> None:
-    found = compared(tmp_path)
-    assert changed(found) == {}
+    found = compare(tmp_path)
+    assert list_changed(found) == {}
     assert contrast(found, INT8, "speedup").verdict == "equal"
 
 
-@pytest.mark.parametrize(("factor", "said"), [(3.0, "better"), (1.02, "noise"), (0.125, "worse")])
-def test_a_change_counts_once_it_leaves_the_intervals(tmp_path: Path, factor: float, said: str) -> None:
-    item = contrast(compared(tmp_path, times(factor)), INT8, "speedup")
-    assert item.verdict == said
+@pytest.mark.parametrize(("factor", "verdict"), [(3.0, "better"), (1.02, "noise"), (0.125, "worse")])
+def test_a_change_counts_only_outside_the_intervals(tmp_path: Path, factor: float, verdict: str) -> None:
+    item = contrast(compare(tmp_path, times(factor)), INT8, "speedup")
+    assert item.verdict == verdict
     assert item.words.startswith(f"×{factor:.3g}")
 
 
@@ -68,64 +68,64 @@ def test_lower_latency_and_loss_are_better(tmp_path: Path) -> None:
         figures["latency"] = rundir.figure(6.0, 0.01, "ms")
         figures["iou_drop"] = rundir.figure(0.9, 0.1, "points")
 
-    found = compared(tmp_path, change)
+    found = compare(tmp_path, change)
     assert contrast(found, "int8 latency f32", "latency").verdict == "better"
     drop = contrast(found, "int8 latency f32", "iou_drop")
     assert drop.verdict == "worse"
     assert drop.words.startswith("+0.97 [")
 
 
-def test_another_host_makes_speeds_incomparable_and_leaves_accuracy(tmp_path: Path) -> None:
+def test_on_different_hosts_only_accuracy_is_comparable(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         facts["host"] |= {"cpu": "another", "cores": 8}
         times(9)(facts)
 
-    found = compared(tmp_path, change)
+    found = compare(tmp_path, change)
     assert found.notices[0] == "Speeds are not comparable: different hosts (cpu, cores)."
     assert contrast(found, INT8, "throughput").verdict == contrast(found, INT8, "speedup").verdict == "incomparable"
     assert contrast(found, INT8, "iou_drop").verdict == "equal"
-    assert changed(found)["Host: cpu"] == ("AMD EPYC", "another")
+    assert list_changed(found)["Host: cpu"] == ("AMD EPYC", "another")
 
 
-def test_other_data_makes_accuracy_incomparable_and_leaves_speeds(tmp_path: Path) -> None:
+def test_on_different_data_only_speeds_are_comparable(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         facts["data"]["frames"] = 12
         times(9)(facts)
 
-    found = compared(tmp_path, change)
+    found = compare(tmp_path, change)
     assert found.notices[0] == "Accuracy is not comparable: different data."
     assert contrast(found, INT8, "iou_drop").verdict == "incomparable"
     assert contrast(found, INT8, "speedup").verdict == "better"
 
 
-def test_another_source_makes_both_incomparable(tmp_path: Path) -> None:
+def test_with_different_sources_neither_speeds_nor_accuracy_are_comparable(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         facts["source"]["digest"] = "0" * 64
 
-    found = compared(tmp_path, change)
+    found = compare(tmp_path, change)
     assert {contrast(found, INT8, metric).verdict for metric in ("speedup", "iou_drop")} == {"incomparable"}
 
 
-def test_another_system_is_told_but_hinders_nothing(tmp_path: Path) -> None:
+def test_different_systems_versions_and_budgets_are_reported_but_comparable(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         facts["host"]["os"] = "Linux 7"
         facts["versions"]["openvino"] = "2027.0.0"
         facts["budget"]["max_iou_drop"] = 0.5
 
-    found = compared(tmp_path, change)
-    assert set(changed(found)) == {"Host: os", "Version: openvino", "Budget"}
+    found = compare(tmp_path, change)
+    assert set(list_changed(found)) == {"Host: os", "Version: openvino", "Budget"}
     assert contrast(found, INT8, "speedup").verdict == "equal"
     assert "The budgets differ, so trials were not accepted by the same limits." in found.notices
 
 
 def only_one(facts: dict[str, Any]) -> None:
-    """Give B another winner, and a trial that A doesn't have."""
+    """Give B a different winner, and a trial that A doesn't have."""
     facts["trials"][0]["name"] = "new"
     facts["winner"] = INT8
 
 
-def test_trials_of_one_run_stand_alone(tmp_path: Path) -> None:
-    found = compared(tmp_path, only_one)
+def test_a_trial_of_only_one_run_is_listed_without_a_counterpart(tmp_path: Path) -> None:
+    found = compare(tmp_path, only_one)
     assert [match.name for match in found.pairs][:2] == [INT8, "int8-pruned30 throughput f32"]
     by_name = {match.name: match for match in found.pairs}
     assert (by_name["new"].a, by_name["float latency f32"].b) == (None, None)
@@ -133,9 +133,9 @@ def test_trials_of_one_run_stand_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_terminal_shows_it_within_its_width(tmp_path: Path, width: int) -> None:
+def test_a_printed_comparison_fits_the_width_of_the_terminal(tmp_path: Path, width: int) -> None:
     console = Console(file=io.StringIO(), width=width)
-    comparison_table.print_comparison(compared(tmp_path, only_one), console)
+    comparison_table.print_comparison(compare(tmp_path, only_one), console)
     lines = console.file.getvalue().splitlines()
     assert max(len(line) for line in lines) <= width
     text = "\n".join(lines)
@@ -143,25 +143,25 @@ def test_the_terminal_shows_it_within_its_width(tmp_path: Path, width: int) -> N
     assert "…" not in text
 
 
-def test_the_page_shows_it_all(tmp_path: Path) -> None:
-    found = compared(tmp_path, lambda facts: (only_one(facts), facts["data"].update(frames=12)))
+def test_the_page_shows_states_changes_and_notices(tmp_path: Path) -> None:
+    found = compare(tmp_path, lambda facts: (only_one(facts), facts["data"].update(frames=12)))
     shown = reading.read(page.write_page(render_comparison(found), tmp_path / "c.html"))
-    told = shown.section("trials")
-    assert "A: not tried; B: accepted" in told
-    assert "not comparable" in told
+    trials = shown.section("trials")
+    assert "A: not tried; B: accepted" in trials
+    assert "not comparable" in trials
     assert "data/people/val, 12 frames with masks" in shown.section("changed")
     assert "Linux" in shown.section("same")
     assert [notice.text for notice in shown.all("p", _class="notice")] == list(found.notices)
 
 
-def test_hostile_names_command_neither_page_nor_terminal(tmp_path: Path) -> None:
+def test_hostile_names_are_escaped_on_the_page_and_the_terminal(tmp_path: Path) -> None:
     name = "<script>alert(1)</script>[red]\x1b[2J"
 
     def change(facts: dict[str, Any]) -> None:
         facts["trials"][0]["name"] = facts["winner"] = name
         facts["host"]["cpu"] = facts["versions"]["openvino"] = facts["source"]["name"] = name
 
-    found = compared(tmp_path, change)
+    found = compare(tmp_path, change)
     assert len(reading.read(page.write_page(render_comparison(found), tmp_path / "c.html")).all("script")) == 1
     console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
     comparison_table.print_comparison(found, console)
@@ -211,11 +211,11 @@ def test_a_change_is_judged_by_both_intervals(
     assert (found.verdict, found.words) == (verdict, words)
 
 
-def test_a_loss_that_was_confirmed_in_one_run_only_is_compared_as_it_was_chosen() -> None:
+def test_a_loss_confirmed_in_only_one_run_is_compared_on_the_choosing_frames() -> None:
     """Losses on confirming and on choosing frames differ, even if nothing changed."""
-    chosen, told = Figure(0.1, 0.0, 0.2, "points", 80), Figure(0.9, 0.7, 1.1, "points", 160)
+    chosen, confirmed = Figure(0.1, 0.0, 0.2, "points", 80), Figure(0.9, 0.7, 1.1, "points", 160)
     confirmation = ConfirmationRecord(160, 1, 0.975, False, {"iou_drop": chosen})
-    winner = structs.replace(trial(iou_drop=told), confirmation=confirmation)
+    winner = structs.replace(trial(iou_drop=confirmed), confirmation=confirmation)
     other = trial(iou_drop=Figure(0.1, 0.0, 0.2, "points", 80))
     assert comparison.contrast("iou_drop", winner, other, True).verdict == "equal"
     moved = trial(iou_drop=Figure(0.5, 0.4, 0.6, "points", 80))
@@ -223,22 +223,22 @@ def test_a_loss_that_was_confirmed_in_one_run_only_is_compared_as_it_was_chosen(
     assert (found.verdict, found.a) == ("worse", chosen)
     assert found.words == "+0.40 [+0.20 … +0.60], on the choosing frames"
     both = comparison.contrast("iou_drop", winner, winner, True)
-    assert (both.verdict, both.a) == ("equal", told)
+    assert (both.verdict, both.a) == ("equal", confirmed)
     older = structs.replace(winner, confirmation=structs.replace(confirmation, choosing={}))
     assert comparison.contrast("iou_drop", older, other, True).verdict == "incomparable"
 
 
-def test_an_interval_that_only_touches_no_change_is_noise() -> None:
+def test_an_interval_that_touches_no_change_counts_as_noise() -> None:
     assert judge("speedup", (2, 1, 3), (4, 3, 5)).verdict == "noise"
     assert judge("iou_drop", (2, 1, 3), (4, 3, 5)).verdict == "noise"
     assert judge("speedup", (2, 1, 3), (4, 3.01, 5)).verdict == "better"
 
 
-def test_what_may_not_be_compared_is_not_even_where_it_is_the_same() -> None:
+def test_equal_figures_that_may_not_be_compared_are_incomparable() -> None:
     assert judge("speedup", (2, 1, 3), (2, 1, 3), comparable=False).verdict == "incomparable"
 
 
-def test_a_figure_that_one_lacks_is_shown_without_a_verdict() -> None:
+def test_a_figure_that_one_run_lacks_has_no_verdict() -> None:
     one = trial(speedup=Figure(2, 1, 3, "×", 9))
     for a, b in ((one, trial()), (trial(), one), (one, None), (None, one), (None, None)):
         found = comparison.contrast("speedup", a, b, True)
@@ -249,14 +249,14 @@ ENDS = st.lists(st.floats(0.01, 100), min_size=3, max_size=3).map(sorted)
 
 
 @given(ENDS, ENDS, st.sampled_from(["speedup", "latency", "iou_drop", "size_bytes"]))
-def test_what_is_better_one_way_is_worse_the_other(a: list[float], b: list[float], metric: str) -> None:
+def test_swapping_the_runs_swaps_better_and_worse(a: list[float], b: list[float], metric: str) -> None:
     forth = judge(metric, (a[1], a[0], a[2]), (b[1], b[0], b[2])).verdict
     back = judge(metric, (b[1], b[0], b[2]), (a[1], a[0], a[2])).verdict
     assert back == {"better": "worse", "worse": "better"}.get(forth, forth)
 
 
 @pytest.mark.parametrize(("value", "written"), [(0.5, "+0.50"), (-0.5, "−0.50"), (0.004, "0.00"), (-0.004, "0.00")])
-def test_a_change_has_a_sign_unless_it_rounds_to_nothing(value: float, written: str) -> None:
+def test_a_change_has_a_sign_unless_it_rounds_to_zero(value: float, written: str) -> None:
     assert comparison.format_change(value) == written
 
 
@@ -264,7 +264,7 @@ def test_a_change_has_a_sign_unless_it_rounds_to_nothing(value: float, written: 
 
 
 @pytest.mark.parametrize("fact", comparison.MACHINE)
-def test_every_fact_of_the_machine_hinders_speeds_alone(fact: str) -> None:
+def test_different_machines_prevent_comparing_speeds_only(fact: str) -> None:
     a, b = rundir.read(), rundir.read(lambda facts: facts["host"].update({fact: "another"}))
     speeds, losses = comparison.find_obstacles(a, b)
     assert speeds == [f"different hosts ({fact.replace('_', ' ')})"]
@@ -289,7 +289,7 @@ def test_every_fact_of_the_machine_hinders_speeds_alone(fact: str) -> None:
         ),
     ],
 )
-def test_what_differs_hinders_what_depends_on_it(
+def test_a_difference_prevents_comparing_only_what_depends_on_it(
     path: places.Path, value: Any, speeds: list[str], losses: list[str]
 ) -> None:
     other = rundir.read(lambda facts: places.put(facts, path, value))
@@ -298,7 +298,7 @@ def test_what_differs_hinders_what_depends_on_it(
     assert found == (speeds, expected)
 
 
-def test_runs_that_were_not_interleaved_are_said_to_be_so_where_speeds_are_compared() -> None:
+def test_if_speeds_are_comparable_a_notice_says_that_runs_were_not_interleaved() -> None:
     same = compare_runs(rundir.read(), rundir.read())
     assert same.notices == ("The runs were not interleaved, so speedups are more reliable than frames a second.",)
     other = compare_runs(rundir.read(), rundir.read(lambda facts: facts["host"].update(cpu="another")))
@@ -321,19 +321,19 @@ def test_a_run_without_a_winner_names_the_nearest_among_the_facts() -> None:
     assert found["Its configuration"][1] == "–"
 
 
-def test_facts_that_one_run_lacks_are_a_dash() -> None:
+def test_facts_that_one_run_lacks_are_shown_as_a_dash() -> None:
     found = get_facts(lambda facts: (facts["host"].pop("python"), facts["versions"].update(new="1")))
     assert found["Host: python"] == ("3.11.7", "–")
     assert found["Version: new"] == ("–", "1")
 
 
-def test_limits_are_told_in_words() -> None:
+def test_limits_of_the_budget_are_listed_by_name() -> None:
     found = get_facts(lambda facts: facts.update(budget={"max_iou_drop": 0.25, "max_latency_ms": None}))
     assert found["Budget"] == ("max iou drop 1.1", "max iou drop 0.25")
     assert get_facts(lambda facts: facts.update(budget={}))["Budget"][1] == "none"
 
 
-def test_an_input_of_any_size_and_data_of_no_origin_are_said_to_be_so() -> None:
+def test_a_missing_input_size_and_a_missing_data_origin_are_marked() -> None:
     def change(facts: dict[str, Any]) -> None:
         facts["source"]["size"] = [288, 512]
         facts["data"] |= {"origin": None, "labelled": False}
@@ -344,7 +344,7 @@ def test_an_input_of_any_size_and_data_of_no_origin_are_said_to_be_so() -> None:
     assert get_facts(lambda facts: facts["source"].pop("size"))["Input"][1] == "any"
 
 
-def test_states_say_what_became_of_a_trial_in_each_run() -> None:
+def test_states_describe_the_outcome_of_a_trial_in_each_run() -> None:
     def change(facts: dict[str, Any]) -> None:
         only_one(facts)
         facts["trials"][1] |= {"accepted": False, "broken": ["too slow", "too large"]}
@@ -380,7 +380,7 @@ def test_a_wide_terminal_shows_both_figures_and_a_narrow_one_the_change() -> Non
     assert columns[0] > columns[1]
 
 
-def test_a_run_is_described_in_a_line() -> None:
+def test_a_run_is_described_in_one_line() -> None:
     assert comparison_table.describe_run(rundir.read()) == (
         "deeplab, int8-pruned30 throughput f32, 5.03× TensorFlow, oneDNN on"
     )
@@ -400,13 +400,13 @@ def test_a_run_is_described_in_a_line() -> None:
         ("incomparable", "≠"),
     ],
 )
-def test_a_verdict_is_a_sign_and_the_change_without_its_interval(verdict: Any, written: str) -> None:
+def test_a_verdict_is_formatted_as_a_sign_and_the_change_without_its_interval(verdict: Any, written: str) -> None:
     one = Figure(1, 1, 1, "u", 1)
     assert comparison_table.format_verdict(Contrast("speedup", one, one, verdict, "×2.00 [1 … 3]")) == written
     assert comparison_table.format_verdict(Contrast("speedup", one, None, "incomparable", "")) == "–"
 
 
-def test_a_trial_is_marked_where_it_won() -> None:
+def test_a_trial_is_marked_with_the_runs_that_it_won() -> None:
     found = compare_runs(rundir.read(), rundir.read())
     names = [comparison_table.name_pair(found, pair) for pair in found.pairs]
     assert names[0] == "→ int8-pruned30 throughput f32 (A, B won)"
@@ -435,7 +435,7 @@ def test_only_metrics_that_either_run_measured_are_columns_of_the_page() -> None
     assert [*headings[0], "Size, MB"] == headings[1]
 
 
-def test_runs_of_nothing_are_a_page_without_a_table_of_trials() -> None:
+def test_a_comparison_of_runs_without_trials_has_no_trial_table() -> None:
     empty = rundir.read(lambda facts: facts.update(trials=[], winner=None))
     shown = reading.Page()
     shown.feed(render_comparison(compare_runs(empty, empty)))
@@ -443,11 +443,11 @@ def test_runs_of_nothing_are_a_page_without_a_table_of_trials() -> None:
     assert shown.section("winners").count("Nothing could be measured.") == 2
 
 
-def test_what_neither_run_measured_is_counted_and_has_no_row() -> None:
+def test_trials_that_neither_run_measured_are_counted_and_have_no_row() -> None:
     console = Console(file=io.StringIO(), width=140)
     comparison_table.print_comparison(compare_runs(rundir.read(), rundir.read(times(3))), console)
-    said = console.file.getvalue()
+    printed = console.file.getvalue()
     bare = [trial["name"] for trial in rundir.content()["trials"] if not trial["measurements"]]
-    assert f"and {len(bare)} trials that neither run measured" in said
+    assert f"and {len(bare)} trials that neither run measured" in printed
     assert bare
-    assert not [name for name in bare if name in said]
+    assert not [name for name in bare if name in printed]

@@ -51,7 +51,7 @@ def marks(plot: ElementTree.Element) -> dict[str, tuple[float, float]]:
 # What is drawn
 
 
-def test_the_highest_throughput_and_the_lowest_latency_of_each_place_count() -> None:
+def test_a_curve_takes_the_best_throughput_or_latency_at_each_position() -> None:
     points = [point(batch=1, threads=1, speed=10), point(batch=1, threads=2, speed=30), point(batch=4, speed=20)]
     fast = curves.find_best(points, "winner", 0, "throughput", BATCH)
     assert [(place, found.threads, value.value) for place, found, value in fast.points] == [(1, 2, 30), (4, 1, 20)]
@@ -60,7 +60,7 @@ def test_the_highest_throughput_and_the_lowest_latency_of_each_place_count() -> 
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.floats(1, 100)), max_size=20))
-def test_no_point_of_a_place_beats_the_one_that_is_drawn(swept: list[tuple[int, int, float]]) -> None:
+def test_no_point_beats_the_drawn_one_at_its_position(swept: list[tuple[int, int, float]]) -> None:
     points = [point(batch=batch, threads=threads, speed=speed) for batch, threads, speed in swept]
     for axis in curves.AXES:
         curve = curves.find_best(points, "winner", 0, "throughput", axis)
@@ -71,13 +71,13 @@ def test_no_point_of_a_place_beats_the_one_that_is_drawn(swept: list[tuple[int, 
             assert best.value == max(item.throughput.value for item in points if axis.place(item) == place)
 
 
-def test_the_first_of_equals_is_kept() -> None:
+def test_the_first_of_equal_points_is_kept() -> None:
     points = [point(batch=1, requests=1), point(batch=1, requests=9)]
     ((_, kept, _),) = curves.find_best(points, "winner", 0, "throughput", BATCH).points
     assert kept.requests == 1
 
 
-def test_points_of_others_without_figures_or_places_are_left_out() -> None:
+def test_points_of_other_graphs_or_without_figures_or_positions_are_left_out() -> None:
     points = [point("uncut"), point(speed=None), point(threads=0)]
     assert curves.find_best(points, "winner", 0, "throughput", THREADS).points == ()
 
@@ -86,21 +86,21 @@ def test_graphs_keep_the_order_of_the_run() -> None:
     assert curves.list_swept(run(point("b"), point("a"), point("b"))) == ["b", "a"]
 
 
-def test_colours_begin_again_after_six() -> None:
+def test_colours_repeat_after_six() -> None:
     series = [curves.find_best([], "winner", rank, "throughput", BATCH).series for rank in range(8)]
     assert series == ["s0", "s1", "s2", "s3", "s4", "s5", "s0", "s1"]
 
 
-# Which panels there are
+# Panels
 
 
-def test_a_panel_needs_two_places_on_its_axis() -> None:
+def test_a_panel_needs_two_positions_on_its_axis() -> None:
     assert plots(point(batch=1), point(batch=1, requests=4)) == []
     titles = [plot.attrib["aria-label"].partition(";")[0] for plot in plots(point(batch=1), point(batch=2))]
     assert titles == ["Frames a second by batch"] * 2 + ["Milliseconds a request by batch"] * 2
 
 
-def test_two_graphs_of_one_place_each_share_a_panel() -> None:
+def test_two_graphs_with_one_position_each_share_a_panel() -> None:
     assert len(plots(point("a", batch=1), point("b", batch=8))) == 4
 
 
@@ -116,7 +116,7 @@ def test_every_panel_is_drawn_wide_and_narrow() -> None:
 # Positions
 
 
-def test_more_is_higher_and_larger_places_are_further_right() -> None:
+def test_larger_values_are_drawn_higher_and_larger_positions_further_right() -> None:
     for plot in plots(point(batch=1, speed=10), point(batch=4, speed=40), point(batch=16, speed=20))[:2]:
         (x1, y1), (x2, y2), (x3, y3) = marks(plot).values()
         assert x1 < x2 < x3
@@ -126,7 +126,7 @@ def test_more_is_higher_and_larger_places_are_further_right() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 64), st.floats(0, 1e6)), min_size=2, max_size=8))
-def test_marks_whiskers_and_lines_stay_inside(swept: list[tuple[int, float]]) -> None:
+def test_marks_and_lines_stay_inside_the_chart(swept: list[tuple[int, float]]) -> None:
     for plot in plots(*(point(batch=batch, speed=speed) for batch, speed in swept)):
         width, height = float(plot.attrib["width"]), float(plot.attrib["height"])
         for x, y in marks(plot).values():
@@ -139,7 +139,7 @@ def test_marks_whiskers_and_lines_stay_inside(swept: list[tuple[int, float]]) ->
                     assert 0 <= float(y) <= height
 
 
-def test_numbers_on_the_axis_keep_apart() -> None:
+def test_numbers_on_the_axis_do_not_overlap() -> None:
     for plot in plots(*(point(batch=batch) for batch in (1, *range(60, 66)))):
         numbers = [
             float(node.attrib["x"])
@@ -150,7 +150,7 @@ def test_numbers_on_the_axis_keep_apart() -> None:
         assert all(after - before > curves.NUMBER_PX for before, after in pairwise(numbers))
 
 
-def test_what_measured_nothing_is_a_flat_line() -> None:
+def test_zero_throughput_is_drawn_as_a_flat_line() -> None:
     for plot in plots(point(batch=1, speed=0.0), point(batch=2, speed=0.0))[:2]:
         assert len({y for _, y in marks(plot).values()}) == 1
 
@@ -158,12 +158,12 @@ def test_what_measured_nothing_is_a_flat_line() -> None:
 # Texts
 
 
-def test_a_mark_says_its_figure_and_setting() -> None:
+def test_the_title_of_a_mark_has_its_figure_and_setting() -> None:
     titles = list(marks(plots(point(batch=1), point(batch=4, threads=2, speed=20, pinning=False))[0]))
     assert titles[1] == "winner: 20.0 frames/s [18.0 … 22.0], batch 4 · streams 1 · threads 2 · requests 1 · no pinning"
 
 
-def test_windows_that_did_not_agree_make_a_ring_and_a_word() -> None:
+def test_a_point_whose_windows_disagreed_is_drawn_as_a_ring_with_a_note() -> None:
     plot = plots(point(batch=1), point(batch=2, agreed=False))[0]
     shapes = [node.attrib["class"].split()[1] for node in plot.iter("circle")]
     assert shapes == ["dot", "ring"]

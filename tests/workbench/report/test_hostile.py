@@ -107,7 +107,7 @@ def check(text: str) -> None:
     assert "49{%" not in text
 
 
-def test_texts_of_every_field_are_tried() -> None:
+def test_hostile_texts_are_tried_in_every_field() -> None:
     tried = {re.sub(r"\[\d+\]", "[]", places.write(make_facts(), path)) for path in list_texts()}
     for place in (
         "$.command[]",
@@ -153,7 +153,7 @@ def test_hostile_keys_everywhere_change_no_element_of_the_page() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.data(), st.text(min_size=1, max_size=40))
-def test_any_text_in_any_place_stays_text(data: st.DataObject, text: str) -> None:
+def test_any_text_in_any_field_is_escaped(data: st.DataObject, text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     path = data.draw(st.sampled_from(list_texts()))
     found = render(change([path], [], text), text)
@@ -163,7 +163,7 @@ def test_any_text_in_any_place_stays_text(data: st.DataObject, text: str) -> Non
 
 
 @pytest.mark.parametrize("side", ["a", "b", "both"])
-def test_a_comparison_of_hostile_runs_has_the_elements_of_any_other(side: str) -> None:
+def test_a_comparison_of_hostile_runs_has_only_the_usual_elements(side: str) -> None:
     paths, found = list_texts(), []
     for text in (HOSTILE, PLAIN):
         plain, other = change(paths, [], PLAIN), change(paths, [], text)
@@ -179,7 +179,7 @@ def test_a_comparison_of_hostile_runs_has_the_elements_of_any_other(side: str) -
     assert not [names for _, names in parse(found[0]) if any(name.startswith("on") for name in names)]
 
 
-def test_a_comparison_of_hostile_runs_commands_no_terminal() -> None:
+def test_a_comparison_of_hostile_runs_prints_no_control_characters() -> None:
     paths = list_texts()
     found = compare_runs(change(paths, [], "[red]" + HOSTILE), change(paths, [], "[/]" + HOSTILE))
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)

@@ -63,7 +63,7 @@ def decode(uri: str) -> np.ndarray:
 # Figures
 
 
-def test_pixels_that_only_one_calls_a_person_are_shares_of_the_frame(pictures: Pictures) -> None:
+def test_lost_and_gained_pixels_are_shares_of_the_frame(pictures: Pictures) -> None:
     source, winner = mark(pictures, np.s_[0:20], np.s_[0:30]), mark(pictures, np.s_[10:20], np.s_[0:60])
     found = pictures.compare(source, winner)
     assert (found.lost, found.gained) == (10 * 30 / 2400, 10 * 30 / 2400)
@@ -72,7 +72,9 @@ def test_pixels_that_only_one_calls_a_person_are_shares_of_the_frame(pictures: P
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**16), st.floats(0, 1), st.floats(0, 1))
-def test_shares_and_overlap_are_those_of_the_masks(pictures: Pictures, seed: int, first: float, second: float) -> None:
+def test_lost_gained_and_iou_are_computed_from_the_masks(
+    pictures: Pictures, seed: int, first: float, second: float
+) -> None:
     dice = np.random.default_rng(seed)
     source = dice.random((pictures.height, pictures.width)) < first
     winner = dice.random((pictures.height, pictures.width)) < second
@@ -84,21 +86,21 @@ def test_shares_and_overlap_are_those_of_the_masks(pictures: Pictures, seed: int
 
 
 def test_two_empty_masks_agree(pictures: Pictures) -> None:
-    nobody = mark(pictures, np.s_[0:0], np.s_[0:0])
-    found = pictures.compare(nobody, nobody)
+    empty = mark(pictures, np.s_[0:0], np.s_[0:0])
+    found = pictures.compare(empty, empty)
     assert (found.iou, found.lost, found.gained) == (1, 0, 0)
 
 
-def test_the_overlap_that_the_run_measured_counts_before_the_pages_own(pictures: Pictures) -> None:
+def test_an_iou_measured_by_the_run_takes_precedence_over_the_pages(pictures: Pictures) -> None:
     record = pictures.write(mark(pictures, np.s_[0:9], np.s_[0:9]), mark(pictures, np.s_[0:0], np.s_[0:0]))
     assert compare_mask(pictures.folder, record).iou == 0
     measured = MaskRecord(record.frame, record.size, record.files, iou=0.25)
     assert compare_mask(pictures.folder, measured).iou == 0.25
 
 
-def test_a_person_is_what_is_at_least_half_white(pictures: Pictures) -> None:
-    everybody = np.ones((pictures.height, pictures.width), bool)
-    record = pictures.write(everybody, everybody)
+def test_pixels_of_at_least_128_count_as_a_person(pictures: Pictures) -> None:
+    full = np.ones((pictures.height, pictures.width), bool)
+    record = pictures.write(full, full)
     grey = np.full((pictures.height, pictures.width), 128, np.uint8)
     grey[:, :20] = 127
     Image.fromarray(grey).save(pictures.folder / FILES.winner)
@@ -108,7 +110,7 @@ def test_a_person_is_what_is_at_least_half_white(pictures: Pictures) -> None:
 # Pictures
 
 
-def test_each_picture_shows_its_side_and_dims_the_rest(pictures: Pictures) -> None:
+def test_each_picture_shows_its_mask_and_dims_the_rest(pictures: Pictures) -> None:
     source, winner = mark(pictures, np.s_[:], np.s_[0:30]), mark(pictures, np.s_[:], np.s_[30:60])
     found = pictures.compare(source, winner)
     left, right = np.s_[5:35, 5:25], np.s_[5:35, 35:55]
@@ -130,9 +132,9 @@ def test_the_difference_has_a_colour_for_each_direction(pictures: Pictures) -> N
         assert abs(found[10:30, columns] - np.array(colour)).max() <= NEAR
 
 
-def test_where_both_see_nobody_the_difference_is_dark(pictures: Pictures) -> None:
-    nobody = mark(pictures, np.s_[0:0], np.s_[0:0])
-    assert abs(decode(pictures.compare(nobody, nobody).difference).astype(int) - GREY * DIM).max() <= NEAR
+def test_the_difference_of_two_empty_masks_is_dark(pictures: Pictures) -> None:
+    empty = mark(pictures, np.s_[0:0], np.s_[0:0])
+    assert abs(decode(pictures.compare(empty, empty).difference).astype(int) - GREY * DIM).max() <= NEAR
 
 
 def test_a_thin_difference_is_drawn_a_pixel_wider_on_each_side(pictures: Pictures) -> None:
@@ -157,18 +159,18 @@ def test_a_thin_difference_is_drawn_a_pixel_wider_on_each_side(pictures: Picture
         ((500, 300), (500, 300)),
     ],
 )
-def test_a_frame_is_shown_at_its_own_size_or_at_most_at_the_pages(
+def test_a_frame_is_shown_at_its_size_or_reduced_to_the_maximum(
     tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
-    everybody = np.ones(size, bool)
-    found = Pictures(tmp_path, *size).compare(everybody, everybody)
+    full = np.ones(size, bool)
+    found = Pictures(tmp_path, *size).compare(full, full)
     assert (found.size, found.shown) == (size, shown)
     for uri in (found.frame, found.source, found.winner, found.difference):
         assert decode(uri).shape == (*shown, 3)
 
 
 @pytest.mark.parametrize("size", [(20, 30), (80, 120), (513, 513), (40, 60), (1, 1)])
-def test_a_mask_of_any_size_is_brought_to_the_frames(pictures: Pictures, size: tuple[int, int]) -> None:
+def test_a_mask_of_any_size_is_resized_to_its_frame(pictures: Pictures, size: tuple[int, int]) -> None:
     half = np.zeros(size, bool)
     half[:, : max(1, size[1] // 2)] = True
     found = pictures.compare(half, mark(pictures, np.s_[:], np.s_[0:30]))
@@ -182,8 +184,8 @@ def test_a_mask_of_any_size_is_brought_to_the_frames(pictures: Pictures, size: t
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA", "CMYK"])
 def test_frames_of_every_colour_mode_are_shown(pictures: Pictures, mode: str) -> None:
-    everybody = np.ones((pictures.height, pictures.width), bool)
-    record = pictures.write(everybody, everybody)
+    full = np.ones((pictures.height, pictures.width), bool)
+    record = pictures.write(full, full)
     name = "frame.jpg" if mode == "CMYK" else FILES.frame
     Image.new("RGB", (60, 40), (200, 200, 200)).convert(mode).save(pictures.folder / name)
     record = MaskRecord(record.frame, record.size, MaskFiles(name, FILES.source, FILES.winner))
@@ -192,9 +194,9 @@ def test_frames_of_every_colour_mode_are_shown(pictures: Pictures, mode: str) ->
     assert pixels.mean() > 150
 
 
-def test_what_a_picture_carries_along_stays_outside_the_page(pictures: Pictures) -> None:
-    everybody = np.ones((pictures.height, pictures.width), bool)
-    record = pictures.write(everybody, everybody)
+def test_metadata_of_a_picture_is_not_copied_to_the_page(pictures: Pictures) -> None:
+    full = np.ones((pictures.height, pictures.width), bool)
+    record = pictures.write(full, full)
     exif = Image.Exif()
     exif[0x010E] = "a secret place"
     Image.new("RGB", (60, 40)).save(pictures.folder / "frame.jpg", exif=exif, comment=b"a secret place")
@@ -210,8 +212,8 @@ def test_what_a_picture_carries_along_stays_outside_the_page(pictures: Pictures)
 def test_a_picture_of_more_pixels_than_allowed_is_refused(
     pictures: Pictures, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    everybody = np.ones((pictures.height, pictures.width), bool)
-    record = pictures.write(everybody, everybody)
+    full = np.ones((pictures.height, pictures.width), bool)
+    record = pictures.write(full, full)
     Image.new("L", (61, 40)).save(pictures.folder / getattr(FILES, part))
     monkeypatch.setattr(masks, "MAX_PIXELS", 40 * 61)
     compare_mask(pictures.folder, record)
@@ -222,9 +224,9 @@ def test_a_picture_of_more_pixels_than_allowed_is_refused(
 
 @pytest.mark.parametrize("part", ["frame", "source", "winner"])
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "cut", "empty"])
-def test_what_is_no_whole_jpeg_or_png_is_named(pictures: Pictures, part: str, kind: str) -> None:
-    everybody = np.ones((pictures.height, pictures.width), bool)
-    record = pictures.write(everybody, everybody)
+def test_a_file_that_is_no_complete_jpeg_or_png_is_refused_by_name(pictures: Pictures, part: str, kind: str) -> None:
+    full = np.ones((pictures.height, pictures.width), bool)
+    record = pictures.write(full, full)
     path = pictures.folder / getattr(FILES, part)
     if kind in ("GIF", "BMP"):
         Image.new("L", (60, 40)).save(path, kind)

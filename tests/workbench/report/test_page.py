@@ -44,20 +44,20 @@ def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (Markup("<b>a</b>"), "<b>a</b>"),
     ],
 )
-def test_a_value_is_written_short_and_harmless(template: Any, value: Any, written: str) -> None:
+def test_a_value_is_shortened_and_escaped(template: Any, value: Any, written: str) -> None:
     assert template("{{ value }}", value=value) == written
 
 
-def test_a_value_inside_an_attribute_stays_inside(template: Any) -> None:
+def test_quotes_in_an_attribute_are_escaped(template: Any) -> None:
     assert template('<p title="{{ value }}">', value='" onload="x') == '<p title="&#34; onload=&#34;x">'
 
 
-def test_a_name_that_no_template_was_given_is_an_error(template: Any) -> None:
-    with pytest.raises(jinja2.UndefinedError, match="'nobody' is undefined"):
-        template("{{ nobody }}")
+def test_an_undefined_name_in_a_template_is_an_error(template: Any) -> None:
+    with pytest.raises(jinja2.UndefinedError, match="'missing' is undefined"):
+        template("{{ missing }}")
 
 
-def test_every_writer_of_words_can_be_used_in_templates(template: Any) -> None:
+def test_every_formatting_function_is_a_template_filter(template: Any) -> None:
     writers = [name for name in vars(words) if name.startswith(("format_", "get_"))]
     assert {"format_number", "format_figure", "get_term"} <= set(writers)
     for name in writers:
@@ -72,7 +72,7 @@ def shell(**content: Any) -> str:
     return render_page("base.html", **content)
 
 
-def test_a_page_admits_its_own_style_and_script_and_nothing_else() -> None:
+def test_the_content_security_policy_allows_only_the_pages_style_and_script() -> None:
     text = shell()
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1].replace("&#39;", "'")
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -91,13 +91,13 @@ def test_neither_style_nor_script_ends_its_own_element() -> None:
         assert not any(word in content for word in ("</style", "</script", "<!--", "<script"))
 
 
-def test_the_script_asks_no_network() -> None:
+def test_the_script_makes_no_requests_and_evaluates_no_text() -> None:
     content = (page.HERE / "page.js").read_text("utf-8")
     assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon|import)\b\s*\(?", content)
     assert not re.search(r"\b(eval|innerHTML|outerHTML|insertAdjacentHTML|document\.write)\b", content)
 
 
-def test_the_character_set_is_said_before_any_text() -> None:
+def test_the_character_set_is_declared_before_any_text() -> None:
     text = shell()
     assert 0 < text.index('<meta charset="utf-8">') < text.index("<title>") < 1024
 
@@ -111,7 +111,7 @@ def test_a_page_is_written_as_utf_8_with_plain_line_ends(tmp_path: Path) -> None
     assert path.read_bytes() == "ä\n×\n".encode()
 
 
-def test_a_page_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+def test_a_page_replaces_an_older_one(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("something that was much longer")
     write_page("new", path)
@@ -120,7 +120,7 @@ def test_a_page_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_leaves_the_older_page_as_it_was(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_older_page_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("old")
     (tmp_path / ".page.html.part").symlink_to("/dev/full")
@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_the_older_page_as_it_was(tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_a_page_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     (path / "inside").mkdir(parents=True)
     with pytest.raises(MachineError, match=r"page\.html: can't be written \(Is a directory\)"):
@@ -139,6 +139,6 @@ def test_a_page_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path)
     assert (path / "inside").is_dir()
 
 
-def test_a_folder_that_is_not_there_is_the_machines_fault(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_as_a_machine_error(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"page\.html: can't be written \(No such file or directory\)"):
         write_page("new", tmp_path / "none/page.html")

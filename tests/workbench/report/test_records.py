@@ -11,7 +11,7 @@ from danmatte_workbench.report import records
 from tests.workbench.report import rundir
 
 
-def refused(folder: Path, change: rundir.Change) -> str:
+def get_error(folder: Path, change: rundir.Change) -> str:
     """Return the error of reading a changed run."""
     rundir.write(folder, change, pictures=False)
     with pytest.raises(InputError) as refusal:
@@ -33,7 +33,7 @@ def put(*path: Any, value: Any) -> rundir.Change:
     return change
 
 
-def test_a_whole_run_is_read(tmp_path: Path) -> None:
+def test_a_complete_run_is_read(tmp_path: Path) -> None:
     found = records.read_run(rundir.write(tmp_path))
     assert found.winner == "int8-pruned30 throughput f32"
     assert found.chosen is found.trial(found.winner)
@@ -42,7 +42,7 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     assert len(found.masks) == len(rundir.FRAMES)
 
 
-def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
+def test_a_run_is_read_by_its_folder_or_its_file(tmp_path: Path) -> None:
     folder = rundir.write(tmp_path)
     assert records.read_run(folder / "run.json") == records.read_run(folder)
 
@@ -58,20 +58,20 @@ def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
         (put("schema", value=2), "at `$.schema`"),
         (put("seconds", value="long"), "Expected `float`, got `str` - at `$.seconds`"),
         (put("trials", 0, "name", value=""), "at `$.trials[0].name`"),
-        (put("winner", value="nobody"), "Expected `winner` to name one of the trials, got 'nobody'"),
-        (put("nearest", value="nobody"), "Expected `nearest` to name one of the trials, got 'nobody'"),
-        (put("fastest_baseline", value="nobody"), "Expected `fastest_baseline` to name a baseline"),
+        (put("winner", value="unknown"), "Expected `winner` to name one of the trials, got 'unknown'"),
+        (put("nearest", value="unknown"), "Expected `nearest` to name one of the trials, got 'unknown'"),
+        (put("fastest_baseline", value="unknown"), "Expected `fastest_baseline` to name a baseline"),
         (put("source", "meaning", value="cat"), "at `$.source.meaning`"),
         (put("layers", "before", 3, "ms", value=-1), "at `$.layers.before[3].ms`"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, change: rundir.Change, says: str) -> None:
-    assert says in refused(tmp_path, change)
+def test_an_invalid_field_is_reported_with_its_position(tmp_path: Path, change: rundir.Change, says: str) -> None:
+    assert says in get_error(tmp_path, change)
 
 
 def test_a_value_outside_its_interval_is_refused(tmp_path: Path) -> None:
     change = put("trials", 0, "measurements", "throughput", "low", value=1e9)
-    message = refused(tmp_path, change)
+    message = get_error(tmp_path, change)
     assert "Expected low <= value <= high" in message
     assert "$.trials[0].measurements" in message
 
@@ -80,11 +80,11 @@ def test_a_value_outside_its_interval_is_refused(tmp_path: Path) -> None:
 def test_a_picture_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     files = {"frame": name, "source": "a.png", "winner": "b.png"}
     masks = [{"frame": "x", "size": [1, 1], "files": files, "iou": None}]
-    assert "at `$.masks[0].files.frame`" in refused(tmp_path, put("masks", value=masks))
+    assert "at `$.masks[0].files.frame`" in get_error(tmp_path, put("masks", value=masks))
 
 
 @pytest.mark.parametrize("text", ["", "{", "buy milk", "[1, 2", '{"schema": NaN}', "\xff"])
-def test_what_is_no_json_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="isn't"):
@@ -92,13 +92,13 @@ def test_what_is_no_json_is_said_to_be_none(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("content", [[], {}, 3, {"schema": 1}])
-def test_foreign_json_is_no_run(tmp_path: Path, content: Any) -> None:
+def test_json_that_is_not_a_run_is_refused(tmp_path: Path, content: Any) -> None:
     (tmp_path / "run.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"run\.json: isn't a run: "):
         records.read_run(tmp_path)
 
 
-def test_a_folder_of_runs_lists_them(tmp_path: Path) -> None:
+def test_a_folder_of_runs_is_refused_with_a_list_of_them(tmp_path: Path) -> None:
     for number in (1, 2):
         rundir.write(tmp_path / str(number), pictures=False)
     with pytest.raises(InputError, match=r"No such file or directory.*; the runs there are 1, 2"):

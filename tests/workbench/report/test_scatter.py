@@ -54,25 +54,25 @@ def mark(plot: ElementTree.Element, name: str) -> tuple[float, float]:
     raise AssertionError(name)
 
 
-def test_the_front_is_what_none_beats_without_losing_more(tmp_path: Path) -> None:
+def test_the_front_has_the_trials_that_no_other_beats_in_speed_and_loss(tmp_path: Path) -> None:
     found = records.read_run(rundir.write(tmp_path, trials, pictures=False))
     assert [trial.name for trial in scatter.find_front(found.trials, "iou_drop")] == ["a", "c", "e"]
 
 
-def test_faster_is_right_and_better_is_up(tmp_path: Path) -> None:
+def test_faster_trials_are_drawn_further_right_and_more_accurate_ones_higher(tmp_path: Path) -> None:
     for plot in plots(tmp_path, trials):
         (ax, ay), (bx, by), (cx, cy) = (mark(plot, name) for name in "abc")
         assert ax < bx == cx
         assert ay < cy < by
 
 
-def test_what_loses_too_much_lies_beyond_the_budget(tmp_path: Path) -> None:
+def test_a_trial_over_budget_is_drawn_below_the_budget_line(tmp_path: Path) -> None:
     for plot in plots(tmp_path, trials):
         (budget,) = [float(node.attrib["y1"]) for node in plot.iter("line") if node.attrib["class"] == "budget"]
         assert mark(plot, "b")[1] < budget < mark(plot, "e")[1]
 
 
-def test_one_that_lost_nearly_all_does_not_flatten_the_rest(tmp_path: Path) -> None:
+def test_a_trial_with_a_very_high_loss_does_not_compress_the_others(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         trials(facts)
         facts["trials"][-1]["measurements"]["iou_drop"] = rundir.figure(70, 0.1, "points")
@@ -94,7 +94,7 @@ def test_every_mark_lies_inside_the_picture(tmp_path: Path) -> None:
                 assert 0 < y < height
 
 
-def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
+def test_without_losses_there_is_no_plot(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         for trial in facts["trials"]:
             trial["measurements"].pop("iou_drop", None)
@@ -102,7 +102,7 @@ def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
     assert scatter.draw_scatter(records.read_run(rundir.write(tmp_path, change, pictures=False))) is None
 
 
-# Any run at all
+# Any run
 
 
 def trial(name: str, speed: float, loss: float, **changes: Any) -> TrialRecord:
@@ -174,7 +174,7 @@ def test_everything_is_drawn_inside_the_axes(figures: list[tuple[float, float]],
 
 @settings(max_examples=25, deadline=None)
 @given(RACES)
-def test_names_cover_no_mark(figures: list[tuple[float, float]]) -> None:
+def test_labels_cover_no_mark(figures: list[tuple[float, float]]) -> None:
     entered = [trial(f"trial {number}", *pair) for number, pair in enumerate(figures)]
     for plot in draw(race(*entered)):
         labels = [node for node in plot.iter("text") if node.attrib["class"].startswith("label")]
@@ -208,7 +208,7 @@ def roles(run: RunRecord) -> dict[str, str]:
     return {item.name: item.role for item in scatter.find_plotted(run)}
 
 
-def test_a_trials_role_is_the_most_telling_of_those_that_it_has() -> None:
+def test_a_trial_has_the_most_specific_of_its_roles() -> None:
     run = race(
         trial("winner", 50, 0.5),
         trial("front", 60, 0.9),
@@ -227,7 +227,7 @@ def test_a_trials_role_is_the_most_telling_of_those_that_it_has() -> None:
     }
 
 
-def test_only_what_broke_a_limit_is_drawn_as_rejected() -> None:
+def test_only_trials_that_broke_a_limit_are_drawn_as_rejected() -> None:
     run = race(
         trial("late", 70, 0.5, accepted=False, state="not tried"),
         trial("died", 80, 0.6, accepted=False, state="failed"),
@@ -238,7 +238,7 @@ def test_only_what_broke_a_limit_is_drawn_as_rejected() -> None:
     assert "without a verdict" in [words for role, words in run_page.ROLES if role == "open"]
 
 
-def test_what_lacks_a_figure_is_not_plotted() -> None:
+def test_a_trial_without_speed_or_loss_is_not_plotted() -> None:
     half = trial("half", 1, 1)
     slow = structs.replace(half, name="slow", measurements={"iou_drop": half.measurements["iou_drop"]})
     unknown = structs.replace(half, name="unknown", measurements={"throughput": half.measurements["throughput"]})
@@ -272,7 +272,7 @@ def test_the_legend_shows_the_same_shapes() -> None:
 # Edges
 
 
-def test_what_loses_more_than_three_budgets_points_down_at_the_edge_with_its_loss() -> None:
+def test_a_loss_above_three_budgets_is_an_arrow_at_the_edge_with_its_value() -> None:
     run = race(trial("good", 50, 0.5), trial("bad", 60, 9.0, accepted=False), budget={"max_iou_drop": 1.0})
     for plot in draw(run):
         (node,) = [node for node in plot.iter("path") if (node.findtext("title") or "").startswith("bad:")]
@@ -284,13 +284,13 @@ def test_what_loses_more_than_three_budgets_points_down_at_the_edge_with_its_los
     assert "bad (9.0)" in "".join(draw(run)[0].itertext())
 
 
-def test_what_keeps_the_budget_is_never_clamped() -> None:
+def test_an_accepted_trial_is_never_clamped_to_the_edge() -> None:
     run = race(trial("good", 50, 0.5), trial("kept", 60, 9.0), budget={"max_iou_drop": 1.0})
     (node,) = [node for node in draw(run)[0].iter("circle") if (node.findtext("title") or "").startswith("kept:")]
     assert "dot" in node.attrib["class"]
 
 
-def test_a_baseline_without_a_loss_is_hollow_at_the_lower_edge_and_says_so() -> None:
+def test_a_baseline_without_a_loss_is_a_labelled_hollow_mark_at_the_lower_edge() -> None:
     bare = {"bare": {"throughput": Figure(20, 18, 22, "frames/s", 9)}}
     run = race(trial("a", 50, 0.5), fastest_baseline="bare", baselines=bare)
     for plot in draw(run):
@@ -308,15 +308,15 @@ def test_a_baseline_without_a_loss_is_hollow_at_the_lower_edge_and_says_so() -> 
 
 
 @pytest.mark.parametrize(("limit", "words"), [(None, None), (0.4, "budget: 0.4 points"), (25.0, "budget: 25 points")])
-def test_the_budget_is_a_line_with_its_words_where_there_is_one(limit: float | None, words: str | None) -> None:
+def test_the_budget_is_drawn_as_a_line_with_a_label_if_there_is_one(limit: float | None, words: str | None) -> None:
     run = race(trial("a", 50, 0.5), trial("b", 60, 0.1), budget={"max_iou_drop": limit}, baselines={})
     for plot in draw(run):
         lines = [node for node in plot.iter("line") if node.attrib["class"] == "budget"]
-        said = [node.text for node in plot.iter("text") if (node.text or "").startswith("budget")]
-        assert (len(lines), said) == ((0, []) if words is None else (1, [words]))
+        labels = [node.text for node in plot.iter("text") if (node.text or "").startswith("budget")]
+        assert (len(lines), labels) == ((0, []) if words is None else (1, [words]))
 
 
-def test_speedups_stand_over_their_throughputs() -> None:
+def test_speedup_ticks_are_aligned_with_their_throughputs() -> None:
     run = race(trial("a", 100, 0.5), fastest_baseline="b", baselines={"b": {"throughput": Figure(10, 10, 10, "f", 9)}})
     for plot in draw(run):
         texts = [node for node in plot.iter("text") if node.attrib["class"] == "tick"]
@@ -327,14 +327,14 @@ def test_speedups_stand_over_their_throughputs() -> None:
         assert float(base.attrib["x1"]) == pytest.approx(speeds["1×"], abs=0.1)
 
 
-def test_without_the_fastest_baselines_figure_there_are_no_speedups() -> None:
+def test_without_the_baselines_throughput_no_speedups_are_shown() -> None:
     for baselines in ({}, {"b": {}}, {"b": {"throughput": Figure(0, 0, 0, "f", 9)}}):
         run = race(trial("a", 100, 0.5), fastest_baseline="b", baselines=baselines)
         text = "".join(draw(run)[0].itertext())
         assert "×" not in text
 
 
-def test_the_front_goes_in_steps_and_only_down_to_the_right() -> None:
+def test_the_front_is_a_staircase_that_descends_to_the_right() -> None:
     run = race(trial("a", 10, 0.1), trial("b", 20, 0.4), trial("c", 40, 0.9), baselines={})
     (path,) = [node for node in draw(run)[0].iter("path") if node.attrib["class"] == "front"]
     points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", path.attrib["d"])]
@@ -345,7 +345,7 @@ def test_the_front_goes_in_steps_and_only_down_to_the_right() -> None:
         assert y2 >= y1
 
 
-def test_names_are_cut_to_the_plots_width_and_rejected_ones_left_to_the_wide_plot() -> None:
+def test_labels_are_shortened_and_rejected_trials_labelled_only_in_the_wide_plot() -> None:
     wide, narrow = draw(
         race(trial("w" * 60, 50, 0.5), trial("broken", 90, 2, accepted=False), winner="w" * 60, baselines={})
     )
@@ -358,7 +358,7 @@ def test_names_are_cut_to_the_plots_width_and_rejected_ones_left_to_the_wide_plo
     assert "broken" not in names[1]
 
 
-def test_the_chart_says_how_much_it_shows() -> None:
+def test_the_aria_label_states_the_number_of_trials_and_baselines() -> None:
     run = race(trial("a", 50, 0.5), trial("b", 60, 0.1), baselines={})
     label = draw(run)[0].attrib["aria-label"]
     assert label == "IoU lost against throughput of 2 trials and baselines; the table has the figures"
@@ -370,7 +370,7 @@ def test_the_winner_is_drawn_over_all_others() -> None:
     assert "winner" in marks[-1].attrib["class"]
 
 
-def test_one_that_is_far_slower_does_not_press_the_others_together() -> None:
+def test_a_far_slower_trial_does_not_compress_the_others() -> None:
     wide, _ = draw(race(trial("slow", 1e-4, 0.1), trial("a", 50, 0.5), trial("b", 100, 0.9), baselines={}))
     assert mark(wide, "b")[0] - mark(wide, "a")[0] > 60
     assert mark(wide, "slow")[0] == pytest.approx(52, abs=0.1)  # at the edge

@@ -14,16 +14,16 @@ CALL = Invocation(("workbench", "optimize", "tiny"), "2026-11-25T17:20:00+00:00"
 FAILED = trial("int8", broken=("MachineError: its process died",))
 
 
-def test_a_run_just_written_becomes_a_report(plain: Source, built: Build, tmp_path: Path) -> None:
+def test_a_report_can_be_made_of_a_newly_written_run(plain: Source, built: Build, tmp_path: Path) -> None:
     figures = (measured("throughput", 90, low=80, high=99), measured("speedup", 9), measured("iou_drop", 0.1))
     winner = trial("float", *figures, artifact=built(tiny.PLAIN))
-    told = facts.describe_run(result(plain, winner, FAILED, winner=winner), CALL)
-    facts.write(told, tmp_path / "run.json")
+    described = facts.describe_run(result(plain, winner, FAILED, winner=winner), CALL)
+    facts.write(described, tmp_path / "run.json")
     page = reading.read(run_page.write_report(tmp_path))
     assert page.one("h1").text == f"{plain.name}, 9.00 times as fast"
     assert "its process died" in page.section("trials")
 
 
-def test_a_run_without_a_winner_is_read_too(plain: Source, tmp_path: Path) -> None:
+def test_a_newly_written_run_without_a_winner_can_be_read(plain: Source, tmp_path: Path) -> None:
     facts.write(facts.describe_run(result(plain, FAILED), CALL), tmp_path / "run.json")
     assert records.read_run(tmp_path).winner is None

@@ -54,7 +54,7 @@ SIDES = st.lists(st.builds(layer, st.sampled_from("abcdefghij"), st.floats(0, 1e
 
 @given(SIDES, SIDES)
 @example([layer("a", 0.0)], [])
-def test_groups_take_what_their_layers_take_and_lie_side_by_side(
+def test_groups_sum_the_times_of_their_layers_and_are_drawn_adjacent(
     before: list[LayerRecord], after: list[LayerRecord]
 ) -> None:
     bars = group(before, after)
@@ -73,7 +73,7 @@ def test_groups_take_what_their_layers_take_and_lie_side_by_side(
 
 
 @given(SIDES, SIDES)
-def test_both_sides_share_their_groups_the_dearest_first_and_the_rest_as_one(
+def test_both_sides_have_the_same_groups_slowest_first_and_the_rest_as_one(
     before: list[LayerRecord], after: list[LayerRecord]
 ) -> None:
     first, second = group(before, after)
@@ -88,20 +88,20 @@ def test_both_sides_share_their_groups_the_dearest_first_and_the_rest_as_one(
     assert all(spent[kind] <= min(named, default=0) for kind in kinds - set(names))
 
 
-def test_a_kind_that_one_side_lacks_keeps_its_place_there() -> None:
+def test_a_kind_that_one_side_lacks_is_an_empty_group_there() -> None:
     first, second = group([layer("a", 5), layer("b", 1)], [layer("b", 3)])
     assert [(found.name, found.count, found.ms) for found in second.groups] == [("a", 0, 0), ("b", 1, 3)]
     assert second.groups[1].width == pytest.approx(500)
     assert first.total_ms == 6
 
 
-def test_a_layer_that_is_named_like_the_others_is_still_counted_once() -> None:
+def test_a_kind_named_like_the_group_of_the_rest_is_counted_once() -> None:
     kinds = [layer(kind, 10 - number) for number, kind in enumerate("abcdefg")]
     (bar,) = group([*kinds, layer(OTHERS, 1)])
     assert sum(found.count for found in bar.groups) == 8
 
 
-def test_the_slowest_layers_are_listed_by_side_ten_at_most() -> None:
+def test_at_most_ten_of_the_slowest_layers_are_listed_by_side() -> None:
     before = tuple(layer("a", ms, name=f"l{ms}") for ms in range(15))
     run = change(layers=LayerRecords(before, (layer("b", 1.0),)))
     first, second = run_page.describe_layers(run)["sides"]
@@ -119,7 +119,7 @@ def test_a_side_without_layers_has_neither_list_nor_bar() -> None:
     assert run_page.describe_layers(change(layers=LayerRecords()))["sides"] == []
 
 
-def test_layers_without_a_precision_are_a_group_of_their_own() -> None:
+def test_layers_without_a_precision_form_their_own_group() -> None:
     found = run_page.describe_layers(change(layers=LayerRecords((layer("a", 2, precision=""), layer("a", 1)), ())))
     assert [item.name for item in dict(found["groupings"])["By precision"][0].groups] == ["?", "f32"]
 
@@ -145,7 +145,7 @@ def isa(name: str, who: str, speed: float | None, **fields: Any) -> IsaRecord:
     return IsaRecord(isa=name, who=who, **({"effective": "k", "measurements": measured} | fields))
 
 
-def test_sets_go_down_and_graphs_across_in_the_order_of_the_run() -> None:
+def test_instruction_sets_are_rows_and_graphs_columns_in_the_order_of_the_run() -> None:
     run = change(isa=(isa("SSE4", "b", 1), isa("SSE4", "a", 2), isa("AVX2", "a", 3)))
     found = run_page.describe_instruction_sets(run)
     assert found["limited"] == ["b", "a"]
@@ -155,7 +155,7 @@ def test_sets_go_down_and_graphs_across_in_the_order_of_the_run() -> None:
     assert found["highest"] == 3
 
 
-def test_what_is_odd_about_a_row_is_noted_once_and_nothing_else_is() -> None:
+def test_each_note_of_an_instruction_set_appears_once() -> None:
     odd = "not honoured: newer kernels ran"
     run = change(
         isa=(
@@ -167,7 +167,7 @@ def test_what_is_odd_about_a_row_is_noted_once_and_nothing_else_is() -> None:
     assert [row["notes"] for row in run_page.describe_instruction_sets(run)["isa_rows"]] == [["slow", odd], []]
 
 
-def test_the_first_of_two_measurements_of_the_same_counts() -> None:
+def test_the_first_of_two_measurements_of_a_graph_and_instruction_set_is_used() -> None:
     run = change(isa=(isa("AVX2", "a", 1), isa("AVX2", "a", 2)))
     ((point,),) = [row["points"] for row in run_page.describe_instruction_sets(run)["isa_rows"]]
     assert point.measurements["throughput"].value == 1
@@ -193,7 +193,7 @@ def test_a_limit_is_judged_by_the_pessimistic_end_and_may_be_reached(worst: floa
 
 
 @pytest.mark.parametrize(("value", "worst", "kept"), [(1.1, 2.2, True), (1.11, 2.0, False), (0.5, 2.21, False)])
-def test_a_confirmed_loss_is_judged_as_the_budget_judges_it(value: float, worst: float, kept: bool) -> None:
+def test_a_confirmed_loss_is_judged_by_the_rule_of_the_budget(value: float, worst: float, kept: bool) -> None:
     """The page uses the budget's rule for confirmed losses, so that a winner never seems to break it."""
     run = rundir.read()
     trial = measure(run, iou_drop=Figure(value, 0.0, worst, "points", 9))
@@ -203,7 +203,7 @@ def test_a_confirmed_loss_is_judged_as_the_budget_judges_it(value: float, worst:
     assert check.words == f"IoU lost {value:.2f} of 1.1 points allowed, at worst {worst:.2f} of 2.2"
 
 
-def test_what_was_not_measured_breaks_its_limit() -> None:
+def test_an_unmeasured_metric_breaks_its_limit() -> None:
     run = change(budget={"max_iou_drop": 1.0, "max_latency_ms": 20.0})
     checks = check_limits(run, measure(run, latency=None, iou_drop=None))
     assert [(check.kept, check.words) for check in checks] == [
@@ -234,7 +234,7 @@ def read_gauge(figure: Figure, stroke: float | None, name: str = "budget") -> di
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.one_of(st.none(), st.floats(-1e6, 1e6)))
 @example(0.0, 0.0, None)
 @example(1.0, 0.0, None)
-def test_everything_on_a_gauge_stands_within_it_and_in_order(value: float, reach: float, stroke: float | None) -> None:
+def test_all_parts_of_a_gauge_lie_within_it_and_in_order(value: float, reach: float, stroke: float | None) -> None:
     item = figure(value, reach)
     ends = (0.0, item.low, item.high, *(() if stroke is None else (stroke,)))
     if max(ends) == min(ends):
@@ -250,7 +250,7 @@ def test_everything_on_a_gauge_stands_within_it_and_in_order(value: float, reach
             assert other >= found["zero"] - 0.01 if one >= 0 else other <= found["zero"] + 0.01
 
 
-def test_a_gauges_stroke_says_what_it_is() -> None:
+def test_the_stroke_of_a_gauge_has_the_given_class() -> None:
     assert "base" in read_gauge(figure(5, 1), 2, "base")
     assert "budget" in read_gauge(figure(5, 1), 2, "budget")
 
@@ -263,7 +263,7 @@ def tiles(run: RunRecord, trial: TrialRecord) -> dict[str, str]:
     return {tile.metric: tile.against for tile in run_page.make_tiles(run, trial)}
 
 
-def test_a_tile_is_set_against_the_budget_before_the_baseline() -> None:
+def test_a_tile_is_compared_with_the_budget_or_else_with_the_baseline() -> None:
     run = change(budget={"max_iou_drop": 1.1, "max_latency_ms": 20.0})
     found = tiles(run, measure(run, latency=figure(9.0, 1, "ms")))
     assert found == {
@@ -277,13 +277,13 @@ def test_a_tile_is_set_against_the_budget_before_the_baseline() -> None:
     assert tiles(free, measure(free, latency=figure(9.0, 1, "ms")))["latency"] == "TensorFlow, oneDNN on: 47.3 ms"
 
 
-def test_there_is_a_tile_for_what_was_measured_and_no_other() -> None:
+def test_only_measured_metrics_have_a_tile() -> None:
     run = rundir.read()
     found = run_page.make_tiles(run, measure(run, speedup=None, iou_drop=None, latency=None, throughput=None))
     assert [(tile.metric, tile.gauge) for tile in found] == [("size_bytes", None)]
 
 
-def test_a_speedup_is_drawn_against_one() -> None:
+def test_the_gauge_of_a_speedup_has_its_stroke_at_1() -> None:
     run = rundir.read()
     (tile,) = [tile for tile in run_page.make_tiles(run, measure(run, speedup=figure(4))) if tile.metric == "speedup"]
     (stroke,) = [
@@ -300,13 +300,13 @@ def summarise(run: RunRecord, **figures: Figure | None) -> str:
     return run_page.summarise(run, measure(run, **figures))
 
 
-def test_a_gain_is_said_to_be_one() -> None:
+def test_a_negative_loss_is_described_as_a_gain() -> None:
     words = summarise(rundir.read(), iou_drop=Figure(-0.25, -0.5, 0.125, "points", 9))
     assert "It gains 0.25 points of IoU [lost: −0.50 … 0.12] on 166 frames that were not used to choose it" in words
     assert words.partition(";")[0].endswith(" (0.12 points when it was chosen), against the true masks")
 
 
-def test_a_loss_is_told_with_the_frames_that_tell_it() -> None:
+def test_a_loss_is_attributed_to_the_frames_that_measured_it() -> None:
     run = rundir.read()
     assert run.chosen
     assert run_page.count_frames(run, run.chosen) == 166  # the confirming frames, not all frames
@@ -316,7 +316,7 @@ def test_a_loss_is_told_with_the_frames_that_tell_it() -> None:
     assert run_page.count_frames(older, unconfirmed) == 246
 
 
-def test_frames_that_confirm_tensors_are_named() -> None:
+def test_cross_validation_of_tensors_is_described_in_the_summary() -> None:
     run = rundir.read()
     assert run.chosen
     assert run.chosen.confirmation
@@ -327,11 +327,11 @@ def test_frames_that_confirm_tensors_are_named() -> None:
     assert "] on 166 frames by cross-validation (0.47 points when it was chosen)" in words
 
 
-def test_no_loss_is_no_gain() -> None:
+def test_a_loss_of_zero_is_not_described_as_a_gain() -> None:
     assert "It loses 0.00 points" in summarise(rundir.read(), iou_drop=figure(0.0))
 
 
-def test_the_source_is_the_truth_where_nobody_painted_masks() -> None:
+def test_without_true_masks_a_loss_is_described_as_a_difference_from_the_source() -> None:
     run = rundir.read()
     bare = structs.replace(run, data=structs.replace(run.data, labelled=False))
     words = summarise(bare)
@@ -340,7 +340,7 @@ def test_the_source_is_the_truth_where_nobody_painted_masks() -> None:
     assert "loses" not in words
 
 
-def test_the_machine_is_named_where_it_is_known() -> None:
+def test_the_summary_names_the_machine_only_if_it_is_known() -> None:
     for host in (
         {"cores": 2},
         {"cpu": "x"},
@@ -353,13 +353,13 @@ def test_the_machine_is_named_where_it_is_known() -> None:
     assert "102 frames/s on 4 cores of x," in summarise(change(host={"cpu": "x", "cores": 2, "threads": 4}))
 
 
-def test_what_was_not_measured_is_not_mentioned() -> None:
+def test_unmeasured_metrics_are_left_out_of_the_summary() -> None:
     assert summarise(rundir.read(), throughput=None, speedup=None, iou_drop=None) == " is the winner"
     nearest = change(winner=None, nearest=WINNER)
     assert summarise(nearest, throughput=None, speedup=None, iou_drop=None) == " came nearest"
 
 
-def test_the_fastest_of_several_settings_is_said_to_be_it() -> None:
+def test_the_baseline_is_called_the_faster_of_its_settings_if_there_are_several() -> None:
     run = rundir.read()
     assert "as fast as TensorFlow, oneDNN on, the faster of its settings." in summarise(run)
     alone = structs.replace(run, baselines={run.fastest_baseline: run.baselines[run.fastest_baseline]})
@@ -386,13 +386,13 @@ def test_known_metrics_come_first_in_their_order_and_then_the_others() -> None:
     ]
 
 
-def test_a_trial_without_a_throughput_has_no_speed() -> None:
+def test_a_trial_without_a_throughput_has_a_speed_of_0() -> None:
     run = rundir.read()
     assert run_page.get_speed(measure(run, throughput=None)) == 0
     assert run_page.get_speed(measure(run, throughput=figure(7))) == 7
 
 
-def test_known_facts_of_the_machine_come_first_and_empty_ones_not_at_all() -> None:
+def test_known_facts_of_the_machine_come_first_and_empty_ones_are_left_out() -> None:
     host = {
         "zebra_stripes": 3,
         "python": "3.11",
@@ -405,36 +405,36 @@ def test_known_facts_of_the_machine_come_first_and_empty_ones_not_at_all() -> No
     assert run_page.describe_host(host) == [("CPU", "x"), ("Python", "3.11"), ("Zebra stripes", "3")]
 
 
-def test_memory_is_in_gibibytes_where_it_is_a_number_of_bytes() -> None:
+def test_memory_is_in_gibibytes_if_it_is_a_number_of_bytes() -> None:
     assert run_page.describe_host({"memory_bytes": 2**34}) == [("Memory", "16.0 GiB")]
     assert run_page.describe_host({"memory_bytes": "much"}) == [("Memory", "much")]
     huge = 10**300
     assert run_page.describe_host({"memory_bytes": huge}) == [("Memory", str(huge))]
 
 
-def test_instruction_sets_are_told_once() -> None:
+def test_instruction_sets_are_listed_once() -> None:
     both = run_page.describe_host({"features": ["avx2"], "instruction_sets": ["avx2", "vnni"]})
     assert both == [("Instruction sets", "avx2, vnni")]
     assert run_page.describe_host({"features": ["avx2"]}) == [("Instruction sets", "avx2")]
 
 
-def test_source_and_data_are_told() -> None:
+def test_source_and_data_are_described() -> None:
     run = rundir.read()
-    told = dict(run_page.describe_origin(run))
-    assert told["Input"] == "513×513"
-    assert told["Answer"] == "a person’s mask"
-    assert told["Frames"] == "246 frames, with masks"
-    assert told["From"] == "data/people/val"
-    assert told["Calibration"] == "128 frames"
-    assert told["Digest"] == Markup("<code>{}</code>").format(run.source.digest)
+    origin = dict(run_page.describe_origin(run))
+    assert origin["Input"] == "513×513"
+    assert origin["Answer"] == "a person’s mask"
+    assert origin["Frames"] == "246 frames, with masks"
+    assert origin["From"] == "data/people/val"
+    assert origin["Calibration"] == "128 frames"
+    assert origin["Digest"] == Markup("<code>{}</code>").format(run.source.digest)
 
 
-def test_what_is_unknown_of_source_and_data_is_said_plainly() -> None:
+def test_unknown_facts_of_source_and_data_are_marked() -> None:
     run = rundir.read()
     source = structs.replace(run.source, size=None, meaning="tensors", digest="<b>")
     data = structs.replace(run.data, origin=None, labelled=False, frames=1, calibration_frames=1)
-    told = dict(run_page.describe_origin(structs.replace(run, source=source, data=data, published=None)))
-    assert told == {
+    origin = dict(run_page.describe_origin(structs.replace(run, source=source, data=data, published=None)))
+    assert origin == {
         "Source": run.source.name,
         "Format": "frozen",
         "Input": "any",
@@ -447,7 +447,7 @@ def test_what_is_unknown_of_source_and_data_is_said_plainly() -> None:
     }
 
 
-def test_an_input_that_is_no_square_is_written_width_first() -> None:
+def test_a_non_square_input_is_written_width_first() -> None:
     run = rundir.read()
     wide = structs.replace(run, source=structs.replace(run.source, size=(288, 512)))
     assert dict(run_page.describe_origin(wide))["Input"] == "512×288"

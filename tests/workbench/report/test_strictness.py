@@ -70,7 +70,7 @@ def test_the_example_has_every_field_of_every_record() -> None:
     assert set(KINDS) == fields
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+def test_a_complete_run_is_read_back_unchanged(tmp_path: Path) -> None:
     (tmp_path / records.FILE).write_text(json.dumps(COMPLETE), "utf-8")
     read = json.loads(msgspec.json.encode(read_run(tmp_path)))
     assert {name: read[name] for name in COMPLETE if name not in ("sweep", "isa")} == {
@@ -101,7 +101,7 @@ def test_a_missing_field_is_named_with_its_place(tmp_path: Path, record: str, fi
 
 
 @pytest.mark.parametrize(("record", "field"), KINDS)
-def test_a_field_of_another_type_is_refused_with_its_place(tmp_path: Path, record: str, field: str) -> None:
+def test_a_field_of_a_wrong_type_is_refused_with_its_place(tmp_path: Path, record: str, field: str) -> None:
     facts, (path, kind) = complete(), KINDS[record, field]
     name = places.write(facts, path)
     for wrong in (b"text", 7, {"object": 1}, [[1]]):
@@ -115,7 +115,7 @@ def test_a_field_of_another_type_is_refused_with_its_place(tmp_path: Path, recor
 
 
 @pytest.mark.parametrize(("record", "field"), [key for key, (_, kind) in KINDS.items() if "NoneType" not in repr(kind)])
-def test_none_stands_only_where_it_means_something(tmp_path: Path, record: str, field: str) -> None:
+def test_null_is_refused_in_fields_that_do_not_allow_it(tmp_path: Path, record: str, field: str) -> None:
     facts, (path, _) = complete(), KINDS[record, field]
     places.put(facts, path, None)
     assert places.write(facts, path) in refuse(tmp_path, facts)
@@ -154,7 +154,7 @@ def test_a_number_beyond_its_range_is_refused(
 
 
 @pytest.mark.parametrize("path", [("trials", 2, "name"), ("source", "name"), ("sweep", 0, "who"), ("isa", 0, "isa")])
-def test_a_name_has_one_to_three_hundred_characters(tmp_path: Path, path: places.Path) -> None:
+def test_a_name_must_have_1_to_300_characters(tmp_path: Path, path: places.Path) -> None:
     for length in (1, 300):
         facts = complete() | {"nearest": None}
         places.put(facts, path, "n" * length)
@@ -175,14 +175,14 @@ def test_a_plain_file_name_is_allowed(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [".hidden", "-rf", "a b", "a\\b", "ä", "n" * 101, "a\x00"])
-def test_a_file_name_that_could_mean_something_else_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_name_with_unsafe_characters_is_refused(tmp_path: Path, name: str) -> None:
     facts = complete()
     facts["masks"][0] = MASK | {"files": MASK["files"] | {"winner": name}}
     assert "$.masks[0].files.winner" in refuse(tmp_path, facts)
 
 
 @pytest.mark.parametrize("ends", [(1.0, 2.0, 3.0), (3.0, 1.0, 2.0), (2.0, 3.0, 1.0)])
-def test_a_figure_lies_within_its_interval(ends: tuple[float, float, float]) -> None:
+def test_a_figure_outside_its_interval_is_refused(ends: tuple[float, float, float]) -> None:
     value, low, high = ends
     with pytest.raises(ValueError, match=f"Expected low <= value <= high, got {low}, {value}, {high}"):
         Figure(value, low, high, "ms", 1)
@@ -190,7 +190,7 @@ def test_a_figure_lies_within_its_interval(ends: tuple[float, float, float]) -> 
 
 
 @pytest.mark.parametrize("value", [1.1e15, -1.1e15, 1e308])
-def test_a_figure_that_no_chart_could_scale_is_refused(tmp_path: Path, value: float) -> None:
+def test_a_figure_too_large_for_a_chart_is_refused(tmp_path: Path, value: float) -> None:
     facts = complete()
     facts["trials"][0]["measurements"]["throughput"] = rundir.figure(value, 0, "frames/s")
     assert "$.trials[0].measurements[...]" in refuse(tmp_path, facts)
@@ -200,14 +200,14 @@ def test_a_figure_that_no_chart_could_scale_is_refused(tmp_path: Path, value: fl
 
 
 @pytest.mark.parametrize("levels", [17, 900, 100_000])
-def test_lists_inside_each_other_are_refused_beyond_reason(tmp_path: Path, levels: int) -> None:
+def test_too_deeply_nested_lists_are_refused(tmp_path: Path, levels: int) -> None:
     text = json.dumps(COMPLETE).replace('"AMD EPYC"', "[" * levels + "]" * levels)
     (tmp_path / records.FILE).write_text(text, "utf-8")
     with pytest.raises(InputError, match=r"isn't a run: .*nested"):
         read_run(tmp_path)
 
 
-def test_settings_and_host_may_be_nested_as_deeply_as_anybody_needs(tmp_path: Path) -> None:
+def test_settings_and_host_may_be_nested_up_to_16_levels(tmp_path: Path) -> None:
     facts = complete()
     facts["host"]["cpu"] = facts["trials"][0]["configuration"]["x"] = json.loads("[" * 15 + "]" * 15)
     (tmp_path / records.FILE).write_text(json.dumps(facts), "utf-8")
@@ -216,7 +216,7 @@ def test_settings_and_host_may_be_nested_as_deeply_as_anybody_needs(tmp_path: Pa
     assert "at most 16 levels" in refuse(tmp_path, facts)
 
 
-def test_a_file_beyond_the_limit_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_above_the_size_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = rundir.write(tmp_path, pictures=False) / records.FILE
     size = path.stat().st_size
     monkeypatch.setattr(records, "LIMIT_BYTES", size)
@@ -230,7 +230,7 @@ def test_a_file_beyond_the_limit_is_not_even_read(tmp_path: Path, monkeypatch: p
 
 
 def limit(**budget: float | None) -> RunRecord:
-    """Return a run with another budget."""
+    """Return a run with this budget."""
     return rundir.read(lambda facts: facts.update(budget=budget))
 
 
@@ -239,14 +239,14 @@ def test_a_limits_key_may_end_in_its_unit(key: str) -> None:
     assert limit(**{key: 40.0}).limit("latency") == 40
 
 
-def test_a_limit_that_is_none_or_without_end_limits_nothing() -> None:
+def test_a_limit_that_is_null_missing_or_infinite_is_no_limit() -> None:
     assert limit(max_latency_ms=None).limit("latency") is None
     assert limit().limit("latency") is None
     assert msgspec.structs.replace(limit(), budget={"max_latency_ms": float("inf")}).limit("latency") is None
     assert limit(max_iou_drop=0.0).limit("iou_drop") == 0
 
 
-def test_the_loss_is_what_is_limited_and_measured_before_what_is_either() -> None:
+def test_the_loss_metric_is_preferably_both_limited_and_measured() -> None:
     assert limit(max_disagreement=1.0).loss == "disagreement"  # limited, though only the other was measured
     assert limit(max_disagreement=1.0, max_iou_drop=1.0).loss == "iou_drop"
     assert limit().loss == "iou_drop"
@@ -276,4 +276,4 @@ def test_the_chosen_trial_is_the_winner_or_the_nearest_or_none() -> None:
     assert choose(winner=names[1], nearest=names[2]) == names[1]
     assert choose(winner=None, nearest=names[2]) == names[2]
     assert choose(winner=None, nearest=None) is None
-    assert rundir.read().trial("nobody") is None
+    assert rundir.read().trial("unknown") is None

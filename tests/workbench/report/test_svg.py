@@ -31,13 +31,13 @@ def test_an_empty_scale_is_refused(low: float, high: float, logarithmic: bool) -
         Scale(low, high, 0, 1, logarithmic)
 
 
-def test_ticks_are_round() -> None:
+def test_ticks_are_round_numbers() -> None:
     assert Scale(-0.31, 1.2, 0, 1).find_ticks(6) == pytest.approx([0, 0.5, 1], abs=1e-9)
     assert Scale(15, 130, 0, 1, logarithmic=True).find_ticks(9) == pytest.approx([15, 20, 30, 40, 50, 60, 80, 100])
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1.05, 1e5), st.booleans())
-def test_ticks_lie_within_the_scale_and_are_few(low: float, ratio: float, logarithmic: bool) -> None:
+def test_ticks_lie_within_the_scale_and_are_at_most_twelve(low: float, ratio: float, logarithmic: bool) -> None:
     scale = Scale(low, low * ratio, 0, 100, logarithmic)
     ticks = scale.find_ticks(6)
     assert all(-0.01 <= scale(tick) <= 100.01 for tick in ticks)
@@ -56,7 +56,7 @@ def boxes(drawn: str) -> list[Box]:
 
 
 @given(st.lists(st.tuples(st.floats(0, 600), st.floats(0, 400), st.integers(1, 30)), max_size=25))
-def test_names_never_cover_each_other_or_a_mark_or_leave(spots: list[tuple[float, float, int]]) -> None:
+def test_labels_never_overlap_each_other_or_a_mark_or_leave_the_bounds(spots: list[tuple[float, float, int]]) -> None:
     marks = [Box(x - 6, y - 6, x + 6, y + 6) for x, y, _ in spots]
     found = boxes(draw_labels([Label(x, y, "n" * length, "kept") for x, y, length in spots], marks, BOUNDS))
     for number, box in enumerate(found):
@@ -64,12 +64,12 @@ def test_names_never_cover_each_other_or_a_mark_or_leave(spots: list[tuple[float
         assert box.lies_within(BOUNDS)
 
 
-def test_a_lonely_name_is_always_written() -> None:
+def test_a_single_label_is_always_drawn() -> None:
     for x, y in ((0, 0), (600, 400), (300, 200)):
         assert len(boxes(draw_labels([Label(x, y, "name", "kept")], [Box(x - 6, y - 6, x + 6, y + 6)], BOUNDS))) == 1
 
 
-def test_the_first_label_gets_the_spot() -> None:
+def test_the_first_of_two_labels_takes_the_only_free_place() -> None:
     room = Box(0, 0, 62, 16)
     drawn = draw_labels([Label(10, 8, "first", "kept"), Label(12, 8, "second", "kept")], [], room)
     assert "first" in drawn
@@ -83,7 +83,7 @@ def test_every_shape_is_drawn_with_its_title() -> None:
 
 
 @given(st.text())
-def test_any_text_stays_text(text: str) -> None:
+def test_any_text_is_escaped(text: str) -> None:
     read = ElementTree.fromstring(make_element("text", {"title": text}, text))
     assert list(read) == []
     assert read.attrib.keys() == {"title"}
@@ -93,7 +93,7 @@ def test_markup_is_not_escaped_again() -> None:
     assert make_element("p", {}, make_element("b", {}, "a < b"), "&") == "<p><b>a &lt; b</b>&amp;</p>"
 
 
-def test_attributes_are_closed_in_quotes() -> None:
+def test_attributes_are_quoted_and_escaped() -> None:
     assert make_element("p", {"title": '" onload="x'}) == '<p title="&#34; onload=&#34;x"></p>'
     assert make_element("p", {"title": Markup('" onload="x')}) == '<p title="&#34; onload=&#34;x"></p>'
 
@@ -102,12 +102,12 @@ def test_an_attribute_that_is_none_is_left_out_and_numbers_are_short() -> None:
     assert make_element("line", {"id": None, "x": 2.50, "y": 3}) == '<line x="2.5" y="3"></line>'
 
 
-def test_nothing_joins_to_nothing() -> None:
+def test_joining_skips_empty_parts_and_escapes_text() -> None:
     assert join((None, "", Markup("a"), "<")) == "a&lt;"
 
 
 @pytest.mark.parametrize("hidden", ["\x00", "\x1b", "\u202e", "\u200b", "\ud800"])
-def test_what_cannot_be_seen_is_made_visible(hidden: str) -> None:
+def test_invisible_characters_are_replaced_by_a_visible_one(hidden: str) -> None:
     assert make_element("p", {}, f"a{hidden}b") == "<p>a�b</p>"
 
 
@@ -132,7 +132,7 @@ def test_a_scale_keeps_the_order_of_values(scale: Scale, one: float, other: floa
 
 
 @given(scales(), st.floats(-1e9, 1e9))
-def test_clamping_stays_between_the_ends_and_leaves_what_lies_there(scale: Scale, value: float) -> None:
+def test_clamping_limits_values_to_the_ends_and_keeps_those_between_them(scale: Scale, value: float) -> None:
     pixel = scale.clamp(value)
     assert min(scale.start, scale.end) - 1e-6 <= pixel <= max(scale.start, scale.end) + 1e-6
     if scale.low <= value <= scale.high:
@@ -140,13 +140,13 @@ def test_clamping_stays_between_the_ends_and_leaves_what_lies_there(scale: Scale
 
 
 @given(scales())
-def test_the_ends_of_a_scale_are_its_pixels(scale: Scale) -> None:
+def test_a_scale_maps_its_ends_to_the_given_pixels(scale: Scale) -> None:
     assert scale(scale.low) == pytest.approx(scale.start, abs=1e-6)
     assert scale(scale.high) == pytest.approx(scale.end, abs=1e-6)
 
 
 @pytest.mark.parametrize("value", [0, -5])
-def test_a_logarithm_of_nothing_lies_far_outside_and_is_clamped_to_the_end(value: float) -> None:
+def test_a_logarithmic_scale_maps_0_and_negatives_far_outside_and_clamps_them(value: float) -> None:
     scale = Scale(1, 100, 0, 200, logarithmic=True)
     assert scale(value) == pytest.approx(-600)
     assert scale.clamp(value) == 0
@@ -163,7 +163,7 @@ def test_a_logarithm_of_nothing_lies_far_outside_and_is_clamped_to_the_end(value
         ((-1, 1), 4, [-1, -0.5, 0, 0.5, 1]),
     ],
 )
-def test_ticks_are_ones_twos_and_fives(ends: tuple[float, float], count: int, ticks: list[float]) -> None:
+def test_ticks_are_multiples_of_round_steps(ends: tuple[float, float], count: int, ticks: list[float]) -> None:
     assert Scale(*ends, 0, 1).find_ticks(count) == pytest.approx(ticks)
 
 
@@ -177,7 +177,7 @@ def test_ticks_are_ones_twos_and_fives(ends: tuple[float, float], count: int, ti
         ((1, 1e6), 2, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]),
     ],
 )
-def test_logarithmic_ticks_are_as_dense_as_there_is_room(
+def test_logarithmic_ticks_are_as_dense_as_their_count_allows(
     ends: tuple[float, float], count: int, ticks: list[float]
 ) -> None:
     assert Scale(*ends, 0, 1, logarithmic=True).find_ticks(count) == pytest.approx(ticks)
@@ -187,7 +187,7 @@ def test_logarithmic_ticks_are_as_dense_as_there_is_room(
 
 
 @given(st.lists(st.integers(0, 20), min_size=8, max_size=8))
-def test_boxes_overlap_where_they_share_a_pixel(ends: list[int]) -> None:
+def test_boxes_overlap_only_if_they_share_a_pixel(ends: list[int]) -> None:
     boxes = []
     for x1, x2, y1, y2 in (ends[:4], ends[4:]):
         boxes.append(Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)))
@@ -301,7 +301,7 @@ def test_a_label_at_the_right_edge_stands_left_of_its_mark() -> None:
     assert box.right < 598
 
 
-def test_a_label_that_had_to_go_far_is_tied_to_its_mark() -> None:
+def test_a_label_far_from_its_mark_is_connected_to_it_by_a_line() -> None:
     crowd = Box(75, 75, 125, 125)
     drawn = read(draw_labels([Label(100, 100, "n", "kept")], [crowd], BOUNDS))
     (tie,) = drawn.iter("line")
@@ -314,7 +314,7 @@ def test_a_label_that_had_to_go_far_is_tied_to_its_mark() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(250, 350), st.floats(150, 250)), min_size=2, max_size=12))
-def test_no_label_lies_on_the_tie_of_an_earlier_one(spots: list[tuple[float, float]]) -> None:
+def test_no_label_lies_on_the_connecting_line_of_an_earlier_one(spots: list[tuple[float, float]]) -> None:
     marks = [Box(x - 20, y - 20, x + 20, y + 20) for x, y in spots]
     drawn = read(draw_labels([Label(x, y, "name", "kept") for x, y in spots], marks, BOUNDS))
     ties: list[Box] = []

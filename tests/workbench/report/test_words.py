@@ -33,14 +33,14 @@ HIDING = "\u200b\u200e\u200f\ufeff" + "".join(map(chr, (*range(0x2028, 0x202F), 
         (3e-9, "3.00e−09"),
     ],
 )
-def test_a_number_has_three_digits(value: float, written: str) -> None:
+def test_a_number_has_three_significant_digits(value: float, written: str) -> None:
     assert words.format_number(value) == written
 
 
 @pytest.mark.parametrize(
     ("value", "written"), [(0.5, "0.5"), (100.0, "100"), (-0.25, "−0.25"), (0.0, "0"), (2000, "2\u202f000")]
 )
-def test_a_tick_has_no_idle_zeros(value: float, written: str) -> None:
+def test_a_tick_has_no_trailing_zeros(value: float, written: str) -> None:
     assert words.format_tick(value) == written
 
 
@@ -70,12 +70,12 @@ def test_a_duration_is_in_its_largest_units(seconds: float, written: str) -> Non
     assert words.format_duration(seconds) == written
 
 
-def test_a_moment_that_is_none_stays_as_it_is() -> None:
+def test_a_time_is_formatted_and_a_text_that_is_no_time_kept() -> None:
     assert words.format_time("2026-11-25T17:20:00+00:00") == "25 November 2026, 17:20 UTC"
     assert words.format_time("some\x1bday") == "some�day"
 
 
-def test_settings_are_a_line() -> None:
+def test_settings_are_formatted_as_one_line() -> None:
     given = {"device": "CPU", "streams": 2, "infer_requests": 4, "pinning": False, "note": ""}
     assert words.format_settings(given) == "CPU · streams 2 · infer requests 4 · no pinning"
 
@@ -84,7 +84,7 @@ def test_settings_are_a_line() -> None:
 
 
 @given(st.floats(-1e15, 1e15), st.integers(2, 6))
-def test_a_number_can_be_read_back_to_its_digits(value: float, digits: int) -> None:
+def test_a_formatted_number_is_correct_to_its_digits(value: float, digits: int) -> None:
     text = words.format_number(value, digits)
     read = float(text.replace(words.THIN_SPACE, "").replace(words.MINUS, "-"))
     assert read == pytest.approx(value, rel=0.51 * 10.0 ** (1 - digits), abs=0)
@@ -107,12 +107,12 @@ def test_a_number_without_an_exponent_has_at_least_its_digits(value: float, digi
         (9.99e14, "999\u202f000\u202f000\u202f000\u202f000"),
     ],
 )
-def test_an_exponent_is_for_what_is_too_small_or_large_otherwise(value: float, written: str) -> None:
+def test_only_very_small_or_large_numbers_have_an_exponent(value: float, written: str) -> None:
     assert words.format_number(value) == written
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 4))
-def test_a_fixed_number_has_its_places_and_no_minus_before_zero(value: float, places: int) -> None:
+def test_a_fixed_number_has_its_decimal_places_and_no_minus_before_zero(value: float, places: int) -> None:
     text = words.format_fixed(value, places)
     assert len(text.partition(".")[2]) == places
     assert float(text.replace(words.MINUS, "-")) == pytest.approx(value, abs=0.51 * 10.0**-places)
@@ -120,7 +120,7 @@ def test_a_fixed_number_has_its_places_and_no_minus_before_zero(value: float, pl
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(0, 4))
-def test_a_tick_keeps_every_digit_that_counts(number: int, places: int) -> None:
+def test_a_tick_keeps_every_significant_digit(number: int, places: int) -> None:
     value = number / 10**places
     text = words.format_tick(value)
     assert float(text.replace(words.THIN_SPACE, "").replace(words.MINUS, "-")) == value
@@ -154,7 +154,7 @@ def test_a_duration_never_shows_sixty_of_a_unit(seconds: float, written: str) ->
 
 
 @given(st.text())
-def test_cleaning_takes_what_is_invisible_and_nothing_else(text: str) -> None:
+def test_sanitizing_replaces_only_invisible_characters(text: str) -> None:
     clean = words.sanitize(text)
     assert len(clean) == len(text)
     assert words.sanitize(clean) == clean
@@ -164,7 +164,7 @@ def test_cleaning_takes_what_is_invisible_and_nothing_else(text: str) -> None:
 
 
 @pytest.mark.parametrize("hidden", HIDING)
-def test_marks_that_hide_or_turn_text_are_shown(hidden: str) -> None:
+def test_zero_width_and_bidirectional_characters_are_replaced_by_a_visible_one(hidden: str) -> None:
     assert words.sanitize(f"a{hidden}b") == "a�b"
 
 
@@ -185,7 +185,7 @@ def test_marks_that_hide_or_turn_text_are_shown(hidden: str) -> None:
         ({"a": 1, "b": [True, 0.5]}, "a 1, b yes, 0.500"),
     ],
 )
-def test_a_fact_of_any_type_is_written_in_words(content: Any, written: str) -> None:
+def test_a_fact_of_any_type_is_formatted_as_text(content: Any, written: str) -> None:
     assert words.format_fact(content) == written
 
 
@@ -199,7 +199,7 @@ def test_a_fact_of_any_type_is_written_in_words(content: Any, written: str) -> N
         ({"sizes": [1, 2]}, "sizes 1, 2"),
     ],
 )
-def test_settings_leave_out_what_was_not_set(settings: dict[str, Any], written: str) -> None:
+def test_unset_settings_are_left_out(settings: dict[str, Any], written: str) -> None:
     assert words.format_settings(settings) == written
 
 
@@ -213,11 +213,11 @@ def test_settings_leave_out_what_was_not_set(settings: dict[str, Any], written: 
         ("", ""),
     ],
 )
-def test_a_moment_is_written_with_its_zone(iso: str, written: str) -> None:
+def test_a_time_is_formatted_with_its_zone(iso: str, written: str) -> None:
     assert words.format_time(iso) == written
 
 
-def test_a_metric_that_nobody_knows_is_named_by_its_key() -> None:
+def test_an_unknown_metric_is_named_by_its_key() -> None:
     assert words.get_term("joules_per_frame") == words.Term("Joules per frame", "", "joules_per_frame")
     assert words.get_term("latency").unit == "ms"
 
@@ -226,7 +226,7 @@ def test_a_metric_that_nobody_knows_is_named_by_its_key() -> None:
     "metric",
     [*SPEEDS, IOU_DROP, DISAGREEMENT, TOP1, *(kind for kind, metric in Metric.all.items() if metric.of_candidates)],
 )
-def test_every_metric_of_a_run_has_words(metric: str) -> None:
+def test_every_metric_of_a_run_has_a_term(metric: str) -> None:
     assert metric in words.TERMS
 
 
@@ -242,7 +242,7 @@ def test_every_metric_of_a_run_has_words(metric: str) -> None:
         ("energy", "", ""),
     ],
 )
-def test_a_unit_stands_apart_unless_it_is_a_sign(metric: str, unit: str, written: str) -> None:
+def test_a_unit_is_separated_by_a_space_unless_it_is_a_sign(metric: str, unit: str, written: str) -> None:
     assert words.format_unit(Figure(1, 1, 1, unit, 1), metric) == written
 
 
@@ -256,5 +256,5 @@ def test_a_unit_stands_apart_unless_it_is_a_sign(metric: str, unit: str, written
         (98.765, "top1", "98.8"),
     ],
 )
-def test_a_value_is_rounded_as_its_metric_is_read(value: float, metric: str, written: str) -> None:
+def test_a_value_is_rounded_to_the_digits_of_its_metric(value: float, metric: str, written: str) -> None:
     assert words.format_value(value, metric) == written
