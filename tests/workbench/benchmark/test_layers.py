@@ -226,12 +226,12 @@ def test_kernels_of_a_frozen_graph_are_named_by_their_scopes(plain: Source, buil
     assert sum(bool(found.source) for found in named) >= len(layers) - 1
 
 
-def test_kernels_of_an_onnx_graph_are_listed_with_their_shapes(tmp_path: Path) -> None:
+def test_kernels_of_an_onnx_graph_are_listed_with_names_and_shapes(tmp_path: Path) -> None:
     path = tmp_path / "segmenter.onnx"
     graphs.write_onnx(path, "argmax")
     kernels = list_source_kernels(path)
     assert kernels
-    assert all(len(shape) in (4, 5) for _, shape in kernels)
+    assert all(name and len(shape) in (4, 5) for name, shape in kernels)
 
 
 def test_no_kernel_names_are_listed_for_tflite() -> None:

@@ -105,14 +105,27 @@ def test_progress_of_a_sweep_is_printed_without_interpreting_markup(
     assert "half [bold]done[/bold]" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("objective", ["throughput", "latency"])
-def test_the_best_setting_is_named_or_reported_as_uncertain(
+OBJECTIVES = ("throughput", "latency")
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_no_best_setting_is_named_if_none_is_certainly_better(
     swept: Callable[..., int], capsys: pytest.CaptureFixture[str], objective: str
 ) -> None:
     swept()
-    best = sweep.find_best(POINTS, objective)
-    best_text = str(best.setting) if best else "no setting is certainly better than the default"
-    assert f"best {objective}: {best_text}" in capsys.readouterr().out
+    expected = f"best {objective}: no setting is certainly better than the default\n"
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_best_setting_is_named_for_each_objective(
+    swept: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    single = make_point(40.0, ratio=0.8, batch=1, streams=1, threads=2, requests=1)
+    better = make_point(100.0, ratio=2.0, batch=1, streams=2, threads=2, requests=4)
+    monkeypatch.setattr(sweep, "run_sweep", lambda *_, **__: (*POINTS, single, better))
+    swept()
+    assert f"best {objective}: {better.setting}\n" in capsys.readouterr().out
 
 
 def test_without_frames_a_sweep_runs_on_reproducible_noise(swept: Callable[..., int]) -> None:

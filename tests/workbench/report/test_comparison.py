@@ -62,7 +62,7 @@ def test_a_change_counts_only_outside_the_intervals(tmp_path: Path, factor: floa
     assert item.words.startswith(f"×{factor:.3g}")
 
 
-def test_lower_latency_and_loss_are_better(tmp_path: Path) -> None:
+def test_a_lower_latency_is_better_and_a_higher_loss_worse(tmp_path: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         figures = next(trial for trial in facts["trials"] if trial["name"] == "int8 latency f32")["measurements"]
         figures["latency"] = rundir.figure(6.0, 0.01, "ms")
