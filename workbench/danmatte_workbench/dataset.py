@@ -142,8 +142,8 @@ class Dataset:
         """Raise InputError if files aren't pictures. Broken contents are found only when a picture is read."""
         odd = [file.address for file in self.files if file.origin.is_dir() and not cv2.haveImageReader(file.address)]
         if odd:
-            others = f"; nor are {len(odd) - 1} others of {len(self)}" if len(odd) > 1 else ""
-            raise InputError(f"{odd[0]}: isn't a picture that can be read{others}")
+            count = f" ({len(odd)} of {len(self)} files aren't)" if len(odd) > 1 else ""
+            raise InputError(f"{odd[0]}: isn't a picture that can be read{count}")
 
     def find_shared(self, other: "Dataset") -> list[str]:
         """Return the names of frames that the other dataset also has, from the same files."""

@@ -144,7 +144,7 @@ def test_unreadable_pictures_are_counted_before_the_run(root: Path, tmp_path: Pa
     prepare(root, "segmenter.onnx", "--data", str(root / "bare"))
     with pytest.raises(InputError, match=r"\.png: isn't a picture that can be read"):
         prepare(root, "segmenter.onnx", "--data", str(tmp_path / "broken"))
-    with pytest.raises(InputError, match=r"isn't a picture that can be read; nor are 1 others of 9$"):
+    with pytest.raises(InputError, match=r"isn't a picture that can be read \(2 of 9 files aren't\)$"):
         prepare(root, "segmenter.onnx", "--data", str(root / "data"), "--calibration", str(tmp_path / "broken"))
 
 
