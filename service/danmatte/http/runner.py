@@ -8,7 +8,7 @@ from collections.abc import Callable
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from aiohttp import HttpVersion11, http_exceptions, web
+from aiohttp import HttpVersion11, StreamReader, http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
 from danmatte.http.body import CODINGS
@@ -46,13 +46,22 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    """A connection that is aborted if the client reads nothing of a response for the keep-alive timeout."""
+    """A connection that is aborted if the client reads nothing of a response for the keep-alive timeout.
 
-    __slots__ = ("_look",)
+    It is closed after the response if the client has closed its write side before the end of the body. aiohttp would
+    wait ten seconds for the rest, also at shutdown.
+    """
+
+    __slots__ = ("_has_ended", "_look", "_unread")
+    _has_ended: bool
+    """Whether the client has closed its write side."""
     _look: TimerHandle
+    _unread: StreamReader | None
+    """The body of the last request, if it is incomplete although the response was sent."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
+        self._has_ended, self._unread = False, None
         # Writing is paused while anything is unsent, so that a finished drain() means that the last byte was sent.
         if self.transport:
             self.transport.set_write_buffer_limits(high=0)
@@ -73,8 +82,10 @@ class _Connection(RequestHandler):
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the write side open for a client that has closed its own write side and waits for the response."""
         super().eof_received()
+        self._has_ended = True
         idles = self._waiter is not None and not self._messages
-        if idles or self._upgraded or self.transport is None or self.transport.get_extra_info("sslcontext"):
+        lingers = self._current_request is None and self._unread is not None and not self._unread.is_eof()
+        if idles or lingers or self._upgraded or self.transport is None or self.transport.get_extra_info("sslcontext"):
             return None  # close the connection
         self.close()  # after this response
         self._loop.call_later(_PROBE_S, self._probe)
@@ -124,6 +135,9 @@ class _Connection(RequestHandler):
             resp = translate(request, resp)
         finished = await super().finish_response(request, resp, start_time)
         await request.writer.drain()  # otherwise unread responses to pipelined requests would pile up in memory
+        self._unread = None if request.content.is_eof() else request.content
+        if self._has_ended and self._unread and self.transport:
+            self.transport.close()  # the rest of the body won't come
         return finished
 
     def handle_error(

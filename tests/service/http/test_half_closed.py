@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from danmatte.app import ADMISSION
+from danmatte.http.api_keys import make_key
 from tests.service.held import Gate
 from tests.service.serving import served
 from tests.service.test_app import until
@@ -57,6 +60,22 @@ async def test_a_truncated_body_closes_the_connection_at_once(models, jpeg: byte
         assert server.app[ADMISSION].occupied == 0
 
 
+@pytest.mark.parametrize("ends_first", [True, False])
+async def test_a_refused_upload_ends_when_its_client_closes_the_write_side(
+    models, jpeg: bytes, tmp_path, ends_first: bool
+) -> None:
+    (tmp_path / "keys.toml").write_text(make_key("page")[1])
+    async with asyncio.timeout(5), served(models, keys=str(tmp_path / "keys.toml")) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(post(jpeg)[:-10])
+        if ends_first:
+            writer.write_eof()
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401")
+        if not ends_first:
+            writer.write_eof()
+        assert b"unauthorized" in await reader.read()
+
+
 async def test_a_waiting_request_is_dropped_when_its_client_disconnects(models, jpeg: bytes) -> None:
     gate = Gate()
     async with served(models, held=gate, in_flight=1, max_wait_s=60) as server:
@@ -72,8 +91,6 @@ async def test_a_waiting_request_is_dropped_when_its_client_disconnects(models, 
 
 
 async def test_100_continue_is_sent_only_for_a_valid_key_length_and_coding(models, jpeg: bytes, tmp_path) -> None:
-    from danmatte.http.api_keys import make_key
-
     key, lines = make_key("page")
     (tmp_path / "keys.toml").write_text(lines)
     async with served(models, keys=str(tmp_path / "keys.toml"), max_body_bytes=2**20) as server:
