@@ -87,9 +87,14 @@ class _Connection(RequestHandler):
         lingers = self._current_request is None and self._unread is not None and not self._unread.is_eof()
         if idles or lingers or self._upgraded or self.transport is None or self.transport.get_extra_info("sslcontext"):
             return None  # close the connection
-        self.close()  # after this response
+        self._close_after_last()
         self._loop.call_later(_PROBE_S, self._probe)
         return True
+
+    def _close_after_last(self) -> None:
+        """Close the connection after this response, unless there are more requests to respond to."""
+        if not self._messages:
+            self.close()
 
     def _probe(self) -> None:
         """Check whether the client still waits for the response, unless the response has begun.
@@ -136,8 +141,10 @@ class _Connection(RequestHandler):
         finished = await super().finish_response(request, resp, start_time)
         await request.writer.drain()  # otherwise unread responses to pipelined requests would pile up in memory
         self._unread = None if request.content.is_eof() else request.content
-        if self._has_ended and self._unread and self.transport:
-            self.transport.close()  # the rest of the body won't come
+        if self._has_ended:
+            self._close_after_last()
+            if self._unread and self.transport:
+                self.transport.close()  # the rest of the body won't come
         return finished
 
     def handle_error(
