@@ -11,7 +11,7 @@ from danmatte_workbench.report.comparison import compare_runs, render_comparison
 from danmatte_workbench.report.records import read_run
 from tests.real import browser
 from tests.workbench.report import rundir
-from tests.workbench.report.test_run_page import HOSTILE, lost
+from tests.workbench.report.test_run_page import HOSTILE, reject_all
 
 pytestmark = pytest.mark.slow
 WIDTHS = (390, 1440)
@@ -81,7 +81,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         facts["trials"][9]["name"] = facts["winner"] = HOSTILE * 3
         facts["layers"]["after"][0]["name"] = facts["sweep"][0]["who"] = HOSTILE * 3
 
-    changes = {"usual": lambda _: None, "lost": lost, "hostile": hostile}
+    changes = {"usual": lambda _: None, "lost": reject_all, "hostile": hostile}
     found = {name: run_page.write_report(rundir.write(folder / name, change)) for name, change in changes.items()}
     both = compare_runs(read_run(folder / "usual"), read_run(folder / "lost"))
     return found | {"compared": page.write_page(render_comparison(both), folder / "compared.html")}
