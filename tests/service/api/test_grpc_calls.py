@@ -107,12 +107,12 @@ async def test_a_stream_releases_the_bytes_that_it_held(connect: Connect, monkey
     def record(name: str) -> None:
         method = getattr(Place, name)
 
-        def recorded(place: Place, count: int) -> None:
+        def record_count(place: Place, count: int) -> None:
             if place.long_lived:
                 counts[name].append(count)
             method(place, count)
 
-        monkeypatch.setattr(Place, name, recorded)
+        monkeypatch.setattr(Place, name, record_count)
 
     record("hold")
     record("release")

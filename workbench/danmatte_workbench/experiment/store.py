@@ -19,6 +19,7 @@ from danmatte.contract.artifact import GRAPH
 from danmatte.contract.measurement import Host
 from danmatte_workbench import hardware
 from danmatte_workbench.artifact import Artifact, digest, list_graph_files
+from danmatte_workbench.cache import write_cached
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.progress import Progress
 from danmatte_workbench.processes.child import run_isolated
@@ -146,16 +147,8 @@ class ResultCache:
 
     def put(self, kind: str, key: Mapping[str, Any], result: Any) -> None:
         """Store the result atomically. Raises MachineError if it can't be written."""
-        path = self.locate(kind, key)
         content = json.dumps({"question": _to_json(key), "answer": result}, allow_nan=False)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, unfinished = tempfile.mkstemp(prefix=".", dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(content)
-            Path(unfinished).replace(path)
-        except OSError as error:
-            raise MachineError(f"{path}: can't be written ({error})") from error
+        write_cached(self.locate(kind, key), content)
 
     def locate(self, kind: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
         """Return the path of the result, whether it exists or not."""

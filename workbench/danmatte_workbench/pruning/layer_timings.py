@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +10,8 @@ import numpy as np
 import openvino as ov
 
 from danmatte_workbench import hardware
+from danmatte_workbench.cache import write_cached
 from danmatte_workbench.configuration import configure
-from danmatte_workbench.errors import MachineError
 from danmatte_workbench.runtimes import nncf
 from danmatte_workbench.runtimes.openvino import compile_model
 
@@ -51,16 +49,5 @@ def load_or_time(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, f
         stored: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
         return stored
     times = time_layers(model, pictures)
-    _write(path, times)
+    write_cached(path, json.dumps(times))
     return times
-
-
-def _write(path: Path, times: dict[str, float]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(prefix=".", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(times, file)
-        Path(unfinished).replace(path)
-    except OSError as error:
-        raise MachineError(f"{path}: can't be written ({error})") from error
